@@ -1,0 +1,54 @@
+# `make` alone lists the targets. The first use builds .venv; later uses reuse it until
+# pyproject.toml changes. Extra arguments: make forecast ARGS="--draft --seed 7"
+SHELL := bash
+.DEFAULT_GOAL := help
+ROOT := $(CURDIR)
+BIN := $(ROOT)/.venv/bin
+READY := .venv/.ready
+UV := $(shell command -v uv 2>/dev/null || echo $(ROOT)/.uv-venv/bin/uv)
+ARGS ?=
+
+.PHONY: help
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: forecast
+forecast: $(READY)  ## fit the model and print the forecast; options in ARGS="..."
+	@$(BIN)/escalation-forecast forecast $(ARGS)
+
+.PHONY: test
+test: $(READY)  ## the tests, without the slow ones
+	$(BIN)/pytest -m "not slow" $(ARGS)
+
+.PHONY: test-slow
+test-slow: $(READY)  ## recovery, calibration and full fits
+	$(BIN)/pytest -m slow $(ARGS)
+
+.PHONY: lint
+lint: $(READY)  ## style, types and the order of the modules
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: $(READY)  ## rewrite the code in the house style
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: clean
+clean:  ## remove environments and caches; runs/ stays
+	rm -rf .venv .uv-venv uv.lock dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# uv comes from any Python 3 at hand. It is asked for outside this folder, where .python-version
+# cannot send a version manager after an interpreter that is not installed.
+$(ROOT)/.uv-venv/bin/uv:
+	@cd / && python3 -m venv $(ROOT)/.uv-venv && $(ROOT)/.uv-venv/bin/pip install -qq "uv>=0.9,<1"
+
+# `uv sync` would leave a lock file that names an index; `uv pip` takes the tested versions from
+# [tool.uv] in pyproject.toml just the same.
+$(READY): pyproject.toml $(filter $(ROOT)/%,$(UV))
+	@$(UV) venv --quiet --clear .venv || $(UV) venv --quiet --clear --python ">=3.12,<3.15" .venv
+	@$(UV) pip install --quiet --compile-bytecode --python .venv --editable ".[dev]"
+	@touch $@

@@ -1,0 +1,416 @@
+"""The joint model: one latent escalation risk per theatre, a global factor, and what reads them.
+
+Each block is a function that adds its parameters and its log density to the model in context.
+Observations are long form in ``pm.Data``, so another panel of the same calendar needs no new
+program. Densities are written out as potentials: the observed arrays are ragged, and few plain
+kernels keep compilation short.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pymc as pm
+import pytensor.tensor as pt
+from pymc.math import logit
+
+from escalation_forecast.kernels import ar_filter, log_sigmoid_difference, student_t
+from escalation_forecast.panel import LATENTS, STOCKS, Panel
+from escalation_forecast.priors import Priors
+from escalation_forecast.schema import STATES, THEATRES, DataError
+from escalation_forecast.spending_panel import RECENT
+
+MODEL_VERSION = "1"
+SPILLOVERS: tuple[tuple[str, str], ...] = (
+    ("korea", "ukraine_nato"),
+    ("taiwan", "south_china_sea"),
+    ("east_china_sea", "taiwan"),
+)
+SHORT_MEMORY = 0.5  # upper bound of the persistence of an item's own error
+READING_DF = {"news": 5.0, "annual": 5.0, "transfer": 5.0, "troops": 4.0}
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Puts a prior's variable into the model in context."""
+
+    priors: Priors
+    coords: dict[str, list[Any]]
+
+    def __call__(self, name: str) -> Any:
+        return self.priors.to_pymc_extras(name, self.coords).create_variable(name)
+
+    def constant(self, name: str) -> float:
+        """The number behind a prior that the program needs as a constant."""
+        spec = self.priors[name]
+        if spec.family != "Fixed":
+            raise DataError(
+                f"prior '{name}' is {spec.text}, but the model needs a constant there: give family "
+                f'"Fixed" and one value.'
+            )
+        return float(spec.array("value"))
+
+
+def build_model(panel: Panel, priors: Priors) -> pm.Model:
+    """The joint model of one panel.
+
+    Parameters
+    ----------
+    panel : Panel
+    priors : Priors
+
+    Returns
+    -------
+    pymc.Model
+        Deterministics kept for the posterior: ``eta`` (theatre and global, month) on the model's
+        scale, ``growth`` (state, forward_year), ``first_print`` (state, forward_year),
+        ``remaining_revision`` (state, recent), ``growth_level`` (state, spending_year),
+        ``log_stock`` (stock, report_month).
+    """
+    coords = model_coords(panel)
+    with pm.Model(coords=coords, check_bounds=False) as model:
+        data = {name: pm.Data(f"rows_{name}", values) for name, values in panel.data.items()}
+
+        draw = Draw(priors, coords)
+        eta = latent_block(panel, draw)
+        flat = _flat(eta, len(panel.months))
+        reading_block(panel, data, flat, draw)
+        count_block(panel, data, flat, draw)
+        share_block(data, flat, draw)
+        ladder_block(data, flat, draw)
+        hurdle_block(data, flat, draw)
+        stock_block(panel, data, eta, draw)
+        spending_block(panel, eta, draw)
+    return model
+
+
+def model_coords(panel: Panel) -> dict[str, list[Any]]:
+    """Dims and labels of the model."""
+    reading, count = panel.items["reading"], panel.items["count"]
+    news = reading[reading["family"] == "news"]
+    return {
+        "theatre": list(THEATRES),
+        "latent": list(LATENTS),
+        "scaled_theatre": [name for name in THEATRES if name != "korea"],
+        "link": [f"{target}<-{source}" for target, source in SPILLOVERS],
+        "month": list(panel.months),
+        "knot": list(range(int(panel.years[0]), int(panel.years[-1]) + 2)),
+        "anchor": list(news.index[news["anchor"]]),
+        "loaded_news": list(news.index[~news["anchor"]]),
+        "news": list(news.index),
+        "annual": list(reading.index[reading["family"] == "annual"]),
+        "transfer": list(reading.index[reading["family"] == "transfer"]),
+        "troops": list(reading.index[reading["family"] == "troops"]),
+        "count": list(count.index),
+        "count_group": list(dict.fromkeys(count["group"])),
+        "share": list(panel.items["share"].index),
+        "state": list(STATES),
+        "spending_year": list(panel.spending.years),
+        "forward_year": list(panel.spending.forward_years),
+        "recent": list(range(1, RECENT + 1)),
+        "stock": list(STOCKS),
+        "report_month": list(panel.stock_months),
+        "body": list(panel.bodies),
+    }
+
+
+def unit_t(name: str, df: float, dims: str | tuple[str, ...]) -> Any:
+    """Student-t innovations of unit variance."""
+    return pm.StudentT(name, nu=df, mu=0.0, sigma=float(np.sqrt((df - 2.0) / df)), dims=dims)
+
+
+def latent_block(panel: Panel, draw: Draw) -> Any:
+    """Latent risk by theatre and the global factor, (latent, month), on the model's scale.
+
+    A theatre is a mix of its own stationary AR(1) and of the global one, plus a slow level on
+    yearly knots. Innovations are Student-t and non-centred.
+    """
+    df = draw.constant("innovation_df")
+    phi = pt.concatenate([draw("phi"), pt.shape_padleft(draw("phi_global"))])
+    z = unit_t("innovation", df, ("latent", "month"))
+    stationary = pt.sqrt(1.0 - phi**2)[:, None] * z
+    start = z[:, :1]
+    path = ar_filter(pt.concatenate([start, stationary[:, 1:]], axis=1), phi)
+
+    share = draw("global_share")
+    scale = pt.concatenate([pt.ones(1), draw("theatre_scale")])
+    fast = pt.sqrt(share)[:, None] * path[-1][None, :] + pt.sqrt(1.0 - share)[:, None] * path[:-1]
+
+    steps = pm.Normal("slow_innovation", 0.0, 1.0, dims=("theatre", "knot"))
+    knots = draw("slow_step") * ar_filter(steps, pt.ones(len(THEATRES)))
+    left, weight = _interpolation(panel.months)
+    level = knots[:, left] * (1.0 - weight) + knots[:, left + 1] * weight
+    theatre = scale[:, None] * fast + level - level.mean(axis=1, keepdims=True)
+    theatre = _spill(theatre, draw("spillover"))
+    return pm.Deterministic("eta", pt.concatenate([theatre, path[-1:]], axis=0), dims=("latent", "month"))
+
+
+def _spill(theatre: Any, spillover: Any) -> Any:
+    """Add last month's risk of one theatre to another along the named links."""
+    rows = [theatre[k] for k in range(len(THEATRES))]
+    for position, (target, source) in enumerate(SPILLOVERS):
+        value = rows[THEATRES.index(source)]
+        lagged = pt.concatenate([value[:1], value[:-1]])
+        strength = spillover[position] if spillover.ndim else spillover
+        rows[THEATRES.index(target)] = rows[THEATRES.index(target)] + strength * lagged
+    return pt.stack(rows)
+
+
+def _interpolation(months: pd.DatetimeIndex) -> tuple[np.ndarray, np.ndarray]:
+    position = np.arange(len(months))
+    return position // 12, (position % 12) / 12.0
+
+
+def _flat(eta: Any, n_months: int) -> Any:
+    """Monthly values, year means and means of the three years before, in one vector."""
+    n_years = n_months // 12
+    yearly = eta.reshape((len(LATENTS), n_years, 12)).mean(axis=2)
+    padded = pt.concatenate([yearly[:, :1]] * 3 + [yearly], axis=1)
+    before = (padded[:, :n_years] + padded[:, 1 : n_years + 1] + padded[:, 2 : n_years + 2]) / 3.0
+    return pt.concatenate([eta.ravel(), yearly.ravel(), before.ravel()])
+
+
+def reading_block(panel: Panel, data: dict[str, Any], flat: Any, draw: Draw) -> None:
+    """Student-t readings with an AR(1) error of their own, by quasi-differencing.
+
+    ``y_t - m_t = rho (y_{t-1} - m_{t-1}) + s e_t`` with ``m = a + b eta`` and rho in (0, 0.5).
+    """
+    items = panel.items["reading"]
+    n = {family: int((items["family"] == family).sum()) for family in READING_DF}
+    signs = items["sign"].to_numpy(float)
+    loading = pt.concatenate(
+        [
+            _by_anchor(items, draw),
+            draw("annual_loading"),
+            pt.repeat(pt.shape_padleft(draw("transfer_loading")), n["transfer"]),
+            draw("troop_loading"),
+        ]
+    )
+    intercept = pt.concatenate(
+        [draw(f"{family}_intercept") for family in ("news", "annual", "transfer", "troop")]
+    )
+    noise = pt.concatenate([draw(f"{family}_noise") for family in ("news", "annual", "transfer", "troop")])
+    rho = SHORT_MEMORY * pt.concatenate(
+        [draw("news_persistence"), draw("annual_persistence"), pt.zeros(n["transfer"] + n["troops"])]
+    )
+    df = np.concatenate([np.full(n[family], READING_DF[family]) for family in READING_DF])
+
+    item, linked = data["reading_item"], data["reading_has_previous"]
+    slope = (loading * signs)[item]
+    rho_row, noise_row = rho[item], noise[item]
+    error = data["reading_y"] - intercept[item] - slope * flat[data["reading_index"]]
+    error_before = data["reading_y_previous"] - intercept[item] - slope * flat[data["reading_index_previous"]]
+    scale = noise_row / pt.sqrt(1.0 - (1.0 - linked) * rho_row**2)
+    z = (error - linked * rho_row * error_before) / scale
+    pm.Potential("readings", (student_t(z, pt.constant(df)[item]) - pt.log(scale)).sum())
+
+
+def _by_anchor(items: pd.DataFrame, draw: Draw) -> Any:
+    news = items[items["family"] == "news"]
+    anchor = news["anchor"].to_numpy(bool)
+    order = np.argsort(np.concatenate([np.flatnonzero(anchor), np.flatnonzero(~anchor)]))
+    return pt.concatenate([draw("anchor_loading"), draw("news_loading")])[order]
+
+
+def count_block(panel: Panel, data: dict[str, Any], flat: Any, draw: Draw) -> None:
+    """Negative binomial counts with exposure, technology trend and short memory.
+
+    The log-gamma terms depend on the count and the item alone and are summed over unique pairs.
+    """
+    items = panel.items["count"]
+    intercept = draw("count_intercept") + items["log_mean"].to_numpy(float)
+    loading = draw("count_loading")[items["group_index"].to_numpy(int)]
+    size = draw("count_dispersion")
+    memory = SHORT_MEMORY * draw("count_memory")
+
+    item, y = data["count_item"], data["count_y"]
+    trend = draw("count_trend") * data["count_trend"]
+    expected = intercept[item] + loading[item] * flat[data["count_index"]] + trend
+    before = intercept[item] + loading[item] * flat[data["count_index_previous"]]
+    surprise = data["count_log_rate_previous"] - before
+    log_mean = expected + memory * data["count_has_previous"] * surprise + data["count_log_exposure"]
+    log_size = pt.log(size)
+    size_row, log_size_row = size[item], log_size[item]
+    log_sum = log_size_row + pt.softplus(log_mean - log_size_row)
+    rows = y * (log_mean - log_sum) + size_row * (log_size_row - log_sum)
+
+    unique_size = size[data["count_unique_item"]]
+    gammas = pt.gammaln(data["count_unique_y"] + unique_size) - pt.gammaln(unique_size)
+    pm.Potential("counts", rows.sum() + (data["count_unique_weight"] * gammas).sum())
+
+
+def share_block(data: dict[str, Any], flat: Any, draw: Draw) -> None:
+    """Beta-binomial number of senders that act, by rising factorials (few trials, exact)."""
+    item, k, n = data["share_item"], data["share_k"], data["share_n"]
+    loading, intercept = draw("share_loading"), draw("share_intercept")
+    p = pt.sigmoid(intercept[item] + loading[item] * flat[data["share_index"]])
+    concentration = draw("share_concentration")[item]
+    largest = int(data["share_n"].get_value().max(initial=1))
+    total = 0.0
+    a, b = concentration * p, concentration * (1.0 - p)
+    for i in range(largest):
+        total = (
+            total
+            + pt.switch(k > i, pt.log(a + i), 0.0)
+            + pt.switch(n - k > i, pt.log(b + i), 0.0)
+            - pt.switch(n > i, pt.log(concentration + i), 0.0)
+        )
+    pm.Potential("shares", total.sum())
+
+
+def ladder_block(data: dict[str, Any], flat: Any, draw: Draw) -> None:
+    """Ordered logit of the monthly ladder in three classes; cutpoints come from rates at mean risk."""
+    any_display, force = draw("ladder_any"), draw("ladder_force")
+    slope = draw("ladder_slope")
+    first, second = logit(any_display), logit(any_display * force)
+    item, level = data["ordinal_item"], data["ordinal_level"]
+    push = slope[item] * flat[data["ordinal_index"]]
+    low, high = push + first[item], push + second[item]
+    below = pt.sigmoid(-low)
+    between = pt.sigmoid(low) - pt.sigmoid(high)
+    above = pt.sigmoid(high)
+    probability = pt.switch(level < 1, below, pt.switch(level < 2, between, above))
+    pm.Potential("ladder", pt.log(probability + 1e-12).sum())
+
+
+def hurdle_block(data: dict[str, Any], flat: Any, draw: Draw) -> None:
+    """Whether a pair had any arms delivery in a year."""
+    item = data["hurdle_item"]
+    logit = draw("hurdle_intercept")[item] + draw("hurdle_loading") * flat[data["hurdle_index"]]
+    pm.Potential("hurdle", (data["hurdle_z"] * logit - pt.softplus(logit)).sum())
+
+
+def stock_block(panel: Panel, data: dict[str, Any], eta: Any, draw: Draw) -> None:
+    """Log random walk of a reported stock; reports are intervals with house effects and a shared miss."""
+    first = int(panel.months.get_loc(panel.stock_months[0]))
+    threat = eta[THEATRES.index("ukraine_nato"), first:-1]
+    steps = pm.Normal("stock_innovation", 0.0, 1.0, dims=("stock", "report_month"))
+    moves = draw("stock_step")[:, None] * steps[:, 1:] + draw("stock_drift")[:, None]
+    moves = moves + draw("stock_threat")[:, None] * threat[None, :]
+    path = ar_filter(
+        pt.concatenate([draw("stock_start")[:, None], moves], axis=1), pt.ones(len(STOCKS))
+    )
+    stock = pm.Deterministic("log_stock", path, dims=("stock", "report_month"))
+    miss = draw("stock_miss") * pm.Normal("stock_miss_innovation", 0.0, 1.0, dims=("stock", "report_month"))
+    reported = (stock + miss)[data["stock_stock"], data["stock_month"]]
+    reported = reported + draw("stock_body")[data["stock_source"]]
+    noise = draw("stock_noise")
+    density = log_sigmoid_difference(
+        (data["stock_high"] - reported) / noise, (data["stock_low"] - reported) / noise
+    )
+    pm.Potential("stocks", density.sum())
+
+
+def spending_block(panel: Panel, eta: Any, draw: Draw) -> None:
+    """Real growth of military spending by state and year, its revisions, and announced budgets.
+
+    The true growth of a printed year is the print plus the revision still to come; of a year not
+    printed yet it is simulated from the dynamics, and an announced budget reads its first print.
+    """
+    sp = panel.spending
+    n_printed = len(sp.years) - len(sp.forward_years)
+    level = _growth_level(sp, draw)
+    rem = _remaining_revision(sp, draw)
+    slopes = {name: draw(name) for name in ("growth_persistence", "threat_slope", "reaction", "gdp_slope")}
+    noise, df = draw("growth_noise"), draw.constant("growth_df")
+
+    first_year = int(sp.years[0] - panel.years[0])
+    yearly = eta[:-1].reshape((len(THEATRES), len(panel.years), 12)).mean(axis=2)
+    threat = (pt.constant(sp.exposure)[:, :, None] * yearly[None, :, :]).sum(axis=1)[:, first_year:]
+
+    settled = np.where(sp.printed, sp.growth, 0.0)[:, :n_printed]
+    missing = ~sp.printed[:, :n_printed]
+    growth = settled + missing * level[:, :n_printed] + _place(rem["revision"], sp)
+
+    def expected(y: int, before: Any) -> Any:
+        gap = before - level[:, y - 1]
+        rivals = (pt.constant(sp.rivals) * gap[None, :]).sum(axis=1)
+        return (
+            level[:, y]
+            + slopes["growth_persistence"] * gap
+            + slopes["threat_slope"] * threat[:, y - 1]
+            + slopes["reaction"] * rivals
+            + slopes["gdp_slope"] * sp.gdp[:, y - 1]
+        )
+
+    before, gap = growth[:, :-1], growth[:, :-1] - level[:, : n_printed - 1]
+    rivals = (pt.constant(sp.rivals)[:, :, None] * gap[None, :, :]).sum(axis=1)
+    mean = (
+        level[:, 1:n_printed]
+        + slopes["growth_persistence"][:, None] * gap
+        + slopes["threat_slope"][:, None] * threat[:, : n_printed - 1]
+        + slopes["reaction"] * rivals
+        + slopes["gdp_slope"] * sp.gdp[:, : n_printed - 1]
+    )
+    both = (sp.printed[:, 1:n_printed] & sp.printed[:, : n_printed - 1]).astype(float)
+    z = (growth[:, 1:] - mean) / noise[:, None]
+    pm.Potential("growth_steps", (both * (student_t(z, df) - pt.log(noise)[:, None])).sum())
+
+    innovation = pm.StudentT("growth_innovation", nu=df, mu=0.0, sigma=1.0, dims=("state", "forward_year"))
+    columns, last = [], before if n_printed == 0 else growth[:, -1]
+    for step in range(len(sp.forward_years)):
+        last = expected(n_printed + step, last) + noise * innovation[:, step]
+        columns.append(last)
+    forward = pt.stack(columns, axis=1)
+    pm.Deterministic("growth", forward, dims=("state", "forward_year"))
+    first_print = pm.Deterministic(
+        "first_print", forward - rem["forward"], dims=("state", "forward_year")
+    )
+    _budget_readings(sp, first_print, draw)
+
+
+def _growth_level(sp: Any, draw: Draw) -> Any:
+    steps = pm.Normal("growth_level_innovation", 0.0, 1.0, dims=("state", "spending_year"))
+    walk = ar_filter(steps, pt.ones(len(STATES)))
+    centred = walk - walk[:, : len(sp.years) - len(sp.forward_years)].mean(axis=1, keepdims=True)
+    level = draw("growth_mean")[:, None] + draw("growth_drift") * centred
+    return pm.Deterministic("growth_level", level, dims=("state", "spending_year"))
+
+
+def _remaining_revision(sp: Any, draw: Draw) -> dict[str, Any]:
+    """Revisions still to come, in points, and the density of the revisions seen."""
+    first, decay = draw("revision_first"), draw("revision_decay")
+    state, df = draw("revision_state"), draw.constant("revision_df")
+    seen = sp.revisions
+    scale = first * state[seen["state"]] * decay ** (seen["age"] - 1.0) * seen["gap"]
+    if len(seen["step"]):
+        z = seen["step"] / scale
+        pm.Potential("revision_steps", (student_t(z, df) - pt.log(scale)).sum())
+    total = first / pt.sqrt(1.0 - decay**2)
+    ages = np.arange(1.0, RECENT + 1.0)
+    raw = pm.StudentT("revision_innovation", nu=df, mu=0.0, sigma=1.0, dims=("state", "recent"))
+    forward = pm.StudentT("forward_revision", nu=df, mu=0.0, sigma=1.0, dims=("state", "forward_year"))
+    revision = raw * state[:, None] * total * decay ** (ages[None, :] - 1.0)
+    pm.Deterministic("remaining_revision", revision, dims=("state", "recent"))
+    return {"revision": revision, "forward": forward * state[:, None] * total}
+
+
+def _place(revision: Any, sp: Any) -> Any:
+    """Spread revisions by age over the printed years: (state, recent) to (state, year)."""
+    n_printed = len(sp.years) - len(sp.forward_years)
+    age = sp.age[:, :n_printed]
+    has = (age >= 1) & (age <= RECENT)
+    rows = np.broadcast_to(np.arange(age.shape[0])[:, None], age.shape)
+    return has * revision[rows, np.clip(age - 1, 0, RECENT - 1)]
+
+
+def _budget_readings(sp: Any, first_print: Any, draw: Draw) -> None:
+    """Announced growth less expected inflation as a reading of the first print."""
+    budgets = sp.budgets
+    bias, noise = draw("budget_bias"), draw("budget_noise")
+    n_printed = len(sp.years) - len(sp.forward_years)
+    ahead = budgets["year"] >= n_printed
+    printed = ~ahead & np.isfinite(budgets["first_print"])
+    use = ahead | printed
+    state, recalled = budgets["state"][use], budgets["recalled"][use]
+    target = pt.switch(
+        ahead[use],
+        first_print[state, np.where(ahead, budgets["year"] - n_printed, 0)[use]],
+        np.where(printed, budgets["first_print"], 0.0)[use],
+    )
+    scale = noise[state] * (1.0 + 0.5 * recalled)
+    z = (budgets["value"][use] - target - bias[state]) / scale
+    pm.Potential("budgets", (student_t(z, 4.0) - pt.log(scale)).sum())

@@ -1,0 +1,432 @@
+"""The panel known at ``as_of``, as the arrays that the model takes.
+
+Everything is long form on one fixed month grid: a row exists only where a figure exists, so no
+array that the model observes has a missing value, and another ``as_of`` changes the rows and not
+the program. Scales come from the as-of figures alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from escalation_forecast.schema import GLOBAL, THEATRES, DataError
+from escalation_forecast.spending_panel import SpendingPanel, build_spending
+from escalation_forecast.store import Store
+
+GRID_START = pd.Timestamp("1990-01-01")
+GRID_END_YEAR = 2026
+LATENTS: tuple[str, ...] = (*THEATRES, GLOBAL)
+READING_FAMILIES = ("news", "annual", "transfer", "troops")
+LOG_OFFSET = 0.01  # per cent of articles; keeps months without an article finite
+TROOP_CHANGE_UNIT = 0.05  # a quarterly change of five per cent is one unit of the troop readings
+STOCKS: tuple[str, ...] = ("dprk_troops_in_russia", "dprk_containers")
+STOCK_START = pd.Timestamp("2023-07-01")
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What the model sees.
+
+    Attributes
+    ----------
+    as_of : pandas.Timestamp
+    months : pandas.DatetimeIndex
+        First days of the months of the grid, January 1990 to a December.
+    years : numpy.ndarray
+        Calendar years of the grid.
+    items : dict of str to pandas.DataFrame
+        Indicators by block (``reading, count, share, ordinal, transfer``), indexed by name, with
+        theatre, transform and scale.
+    data : dict of str to numpy.ndarray
+        Long-form arrays, named ``<block>_<column>``.
+    spending : SpendingPanel
+    history : pandas.DataFrame
+        The figures of the monthly indicators in their own units: indicator, month, value.
+    last_period : dict of str to pandas.Timestamp
+        Last period with a figure, by indicator.
+    """
+
+    as_of: pd.Timestamp
+    months: pd.DatetimeIndex
+    years: np.ndarray
+    items: dict[str, pd.DataFrame]
+    data: dict[str, np.ndarray]
+    spending: SpendingPanel
+    history: pd.DataFrame
+    last_period: dict[str, pd.Timestamp]
+    n_observations: int
+    content_hash: str
+    stock_months: pd.DatetimeIndex
+    bodies: list[str]
+
+    @property
+    def now(self) -> int:
+        """Position of the month of ``as_of`` on the grid."""
+        return int(self.months.get_loc(self.as_of.to_period("M").to_timestamp()))
+
+
+def build_panel(store: Store, as_of: pd.Timestamp) -> Panel:
+    """Cut the store at ``as_of`` and lay it out for the model.
+
+    Parameters
+    ----------
+    store : Store
+    as_of : pandas.Timestamp
+        Last publication date that may be known.
+
+    Raises
+    ------
+    DataError
+        If nothing had been published by then.
+    """
+    known = store.as_of(as_of)
+    last_year = max(GRID_END_YEAR, as_of.year)
+    months = pd.date_range(GRID_START, f"{last_year}-12-01", freq="MS")
+    grid = _Grid(months, np.arange(GRID_START.year, last_year + 1))
+
+    figures = {row.indicator: _figures(known, row) for row in known.indicators.itertuples()}
+    blocks: dict[str, pd.DataFrame] = {}
+    data: dict[str, np.ndarray] = {}
+    for block, builder in _BUILDERS.items():
+        rows = known.indicators[known.indicators["family"].map(_BLOCK_OF) == block]
+        blocks[block], arrays = builder(rows, figures, grid)
+        data |= {f"{block}_{name}": values for name, values in arrays.items()}
+    transfers = known.indicators[known.indicators["family"] == "transfer"]
+    data |= _hurdles(transfers, figures, grid)
+    stock_months = months[months >= STOCK_START]
+    data |= _stocks(known, stock_months, stock_sources(store))
+
+    used = {name: frame for name, frame in figures.items() if len(frame)}
+    history = pd.concat(
+        [
+            frame.assign(indicator=name)[["indicator", "month", "value"]]
+            for name, frame in used.items()
+            if blocks_family(known, name) in ("news", "count", "share", "ordinal")
+        ],
+        ignore_index=True,
+    )
+    return Panel(
+        as_of=as_of,
+        months=months,
+        years=grid.years,
+        items=blocks,
+        data=data,
+        spending=build_spending(known, as_of, grid.years),
+        history=history,
+        last_period={name: frame["month"].max() for name, frame in used.items()},
+        n_observations=sum(len(frame) for frame in figures.values()),
+        content_hash=known.content_hash(),
+        stock_months=stock_months,
+        bodies=stock_sources(store),
+    )
+
+
+def blocks_family(store: Store, indicator: str) -> str:
+    """Family of an indicator in the catalogue."""
+    return str(store.indicators.set_index("indicator").loc[indicator, "family"])
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Positions in the flat vector [monthly | year means | three-year means] of the six latents."""
+
+    months: pd.DatetimeIndex
+    years: np.ndarray
+
+    def month(self, latent: str, month: pd.Series) -> np.ndarray:
+        position = (month.dt.year - self.months[0].year) * 12 + month.dt.month - 1
+        return (LATENTS.index(latent) * len(self.months) + position).to_numpy(np.int32)
+
+    def year(self, latent: str, year: pd.Series, block: int = 0) -> np.ndarray:
+        start = len(LATENTS) * (len(self.months) + block * len(self.years))
+        position = year.to_numpy() - self.years[0]
+        return (start + LATENTS.index(latent) * len(self.years) + position).astype(np.int32)
+
+    def three_years_before(self, latent: str, year: pd.Series) -> np.ndarray:
+        return self.year(latent, year, block=1)
+
+
+def _options(row: object) -> dict[str, str]:
+    text = getattr(row, "options", "")
+    if not isinstance(text, str) or not text:
+        return {}
+    pairs = (part.split("=", 1) for part in text.split(";"))
+    return {pair[0]: pair[1] if len(pair) == 2 else "" for pair in pairs}
+
+
+def _figures(store: Store, row: object) -> pd.DataFrame:
+    """Newest figures of one indicator: month (first of the period), value, exposure; combined units."""
+    units = str(row.units).split("+")  # type: ignore[attr-defined]
+    series = str(row.series)  # type: ignore[attr-defined]
+    options = _options(row)
+    parts = []
+    for unit in units:
+        frame = store.latest(series, unit)
+        if "drop" in options:
+            frame = frame[~frame["quality"].str.split(";").map(set(options["drop"].split("+")).intersection).astype(bool)]
+        parts.append(frame.set_index("period_start")["value"].dropna().rename(unit))
+    table = pd.concat(parts, axis=1).dropna()
+    family = str(row.family)  # type: ignore[attr-defined]
+    if family == "news" and len(units) > 1:
+        logs = np.log(table + LOG_OFFSET)
+        values = ((logs - logs.mean()) / logs.std(ddof=0)).mean(axis=1)
+    elif family == "news":
+        values = np.log(table.iloc[:, 0] + LOG_OFFSET)
+    else:
+        values = table.sum(axis=1)
+    out = pd.DataFrame({"month": values.index, "value": values.to_numpy()})
+    exposure = getattr(row, "exposure_series", "")
+    if isinstance(exposure, str) and exposure:
+        weights = store.latest(exposure, units[0]).set_index("period_start")["value"]
+        out["exposure"] = out["month"].map(weights)
+        out = out[out["exposure"] > 0]
+    else:
+        out["exposure"] = 1.0
+    start = getattr(row, "start", "")
+    lower = max(GRID_START, pd.Timestamp(str(start))) if isinstance(start, str) and start else GRID_START
+    out = out[out["month"] >= lower]
+    end = getattr(row, "end", "")
+    if isinstance(end, str) and end:
+        out = out[out["month"] <= pd.Timestamp(end)]
+    return out.reset_index(drop=True)
+
+
+def _previous(frame: pd.DataFrame, step_months: int) -> np.ndarray:
+    """Whether the row before is exactly one step earlier."""
+    before = frame["month"].shift(1)
+    expected = frame["month"] - pd.DateOffset(months=step_months)
+    return (before == expected).to_numpy()
+
+
+def _standardise(values: np.ndarray) -> tuple[np.ndarray, float, float]:
+    if len(values) < 2:
+        return values * 0.0, 0.0, 1.0
+    mean, sd = float(values.mean()), float(values.std()) or 1.0
+    return (values - mean) / sd, mean, sd
+
+
+def _readings(
+    rows: pd.DataFrame, figures: dict[str, pd.DataFrame], grid: _Grid
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Student-t readings: news, annual distances, arms transfers given a delivery, US troop changes."""
+    order = {family: position for position, family in enumerate(READING_FAMILIES)}
+    rows = rows.assign(_order=rows["family"].map(order)).sort_values("_order", kind="stable")
+    meta, out = [], _Columns("item", "index", "index_previous", "y", "y_previous", "has_previous")
+    for position, row in enumerate(rows.itertuples()):
+        frame = figures[str(row.indicator)]
+        options = _options(row)
+        month, value = frame["month"], frame["value"].to_numpy(float)
+        step, linked = 12, _previous(frame, 12)
+        if row.family == "news":
+            step, linked = 1, _previous(frame, 1)
+            index = grid.month(row.theatre, month)
+        elif row.family == "annual":
+            value = np.log(value)
+            index = grid.year(row.theatre, month.dt.year)
+        elif row.family == "transfer":
+            positive = value > 0
+            month, value = month[positive], np.log(value[positive])
+            linked = np.zeros(len(value), bool)
+            index = grid.three_years_before(row.theatre, month.dt.year)
+        else:
+            step, linked = 3, _previous(frame, 3)
+            month, value = month[1:], np.diff(np.log(value)) / TROOP_CHANGE_UNIT
+            value, month, linked = value[linked[1:]], month[linked[1:]], linked[1:][linked[1:]]
+            linked = linked & _previous(pd.DataFrame({"month": month}).reset_index(drop=True), 3)
+            index = grid.year(row.theatre, month.dt.year - 1)
+        if row.family in ("news", "annual"):
+            y, mean, sd = _standardise(value)
+        else:
+            y, mean, sd = value - (value.mean() if len(value) else 0.0), 0.0, 1.0
+            mean = float(value.mean()) if len(value) else 0.0
+        meta.append(
+            {
+                "indicator": row.indicator,
+                "family": row.family,
+                "theatre": row.theatre,
+                "sign": float(options.get("sign", 1)),
+                "anchor": "anchor" in options,
+                "mean": mean,
+                "sd": sd,
+                "step_months": step,
+            }
+        )
+        out.append(
+            item=np.full(len(y), position, np.int32),
+            index=index,
+            index_previous=np.where(linked, np.roll(index, 1), index),
+            y=y,
+            y_previous=np.where(linked, np.roll(y, 1), 0.0),
+            has_previous=linked.astype(float),
+        )
+    return pd.DataFrame(meta).set_index("indicator"), out.arrays()
+
+
+def _counts(
+    rows: pd.DataFrame, figures: dict[str, pd.DataFrame], grid: _Grid
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Counts with exposure; ``memory`` items also carry the month before."""
+    meta = []
+    out = _Columns(
+        "item", "index", "index_previous", "y", "log_exposure", "trend", "log_rate_previous", "has_previous"
+    )
+    groups: list[str] = []
+    for position, row in enumerate(rows.itertuples()):
+        frame = figures[str(row.indicator)]
+        options = _options(row)
+        group = options.get("group", str(row.indicator))
+        if group not in groups:
+            groups.append(group)
+        y, exposure = frame["value"].to_numpy(float), frame["exposure"].to_numpy(float)
+        linked = _previous(frame, 1) & ("memory" in options)
+        index = grid.month(row.theatre, frame["month"])
+        log_rate = np.log((y + 0.5) / exposure)
+        decades = (frame["month"].dt.year + (frame["month"].dt.month - 0.5) / 12 - 2005.0) / 10.0
+        meta.append(
+            {
+                "indicator": row.indicator,
+                "family": row.family,
+                "theatre": row.theatre,
+                "group": group,
+                "group_index": groups.index(group),
+                "trend": "trend" in options,
+                "memory": "memory" in options,
+                "log_mean": float(np.log((y.sum() + 0.5) / (exposure.sum() + 1.0))) if len(y) else 0.0,
+            }
+        )
+        out.append(
+            item=np.full(len(y), position, np.int32),
+            index=index,
+            index_previous=np.where(linked, np.roll(index, 1), index),
+            y=y,
+            log_exposure=np.log(exposure),
+            trend=(decades * ("trend" in options)).to_numpy(float),
+            log_rate_previous=np.where(linked, np.roll(log_rate, 1), 0.0),
+            has_previous=linked.astype(float),
+        )
+    arrays = out.arrays()
+    pairs = pd.DataFrame({"item": arrays["item"], "y": arrays["y"]})
+    unique = pairs.groupby(["item", "y"]).size().reset_index(name="weight")
+    arrays |= {
+        "unique_item": unique["item"].to_numpy(np.int32),
+        "unique_y": unique["y"].to_numpy(float),
+        "unique_weight": unique["weight"].to_numpy(float),
+    }
+    return pd.DataFrame(meta).set_index("indicator"), arrays
+
+
+def _shares(
+    rows: pd.DataFrame, figures: dict[str, pd.DataFrame], grid: _Grid
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Successes out of trials; trials are the exposure."""
+    meta, out = [], _Columns("item", "index", "k", "n")
+    for position, row in enumerate(rows.itertuples()):
+        frame = figures[str(row.indicator)]
+        k, n = frame["value"].to_numpy(float), frame["exposure"].to_numpy(float)
+        if (k > n).any():
+            month = frame["month"][k > n].iloc[0]
+            raise DataError(
+                f"indicator {row.indicator}: {k[k > n][0]:g} of {n[k > n][0]:g} in {month:%Y-%m} is more "
+                f"than all; correct the figure or its exposure series {row.exposure_series}."
+            )
+        meta.append({"indicator": row.indicator, "family": row.family, "theatre": row.theatre})
+        out.append(
+            item=np.full(len(k), position, np.int32), index=grid.month(row.theatre, frame["month"]), k=k, n=n
+        )
+    return pd.DataFrame(meta).set_index("indicator"), out.arrays()
+
+
+def _ordinals(
+    rows: pd.DataFrame, figures: dict[str, pd.DataFrame], grid: _Grid
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Ladder in three classes: below 3, threat or display (3), use of force (4 and more)."""
+    meta, out = [], _Columns("item", "index", "level")
+    for position, row in enumerate(rows.itertuples()):
+        frame = figures[str(row.indicator)]
+        level = frame["value"].to_numpy()
+        meta.append({"indicator": row.indicator, "family": row.family, "theatre": row.theatre})
+        out.append(
+            item=np.full(len(level), position, np.int32),
+            index=grid.month(row.theatre, frame["month"]),
+            level=(level >= 3).astype(np.int32) + (level >= 4).astype(np.int32),
+        )
+    return pd.DataFrame(meta).set_index("indicator"), out.arrays()
+
+
+def _hurdles(
+    rows: pd.DataFrame, figures: dict[str, pd.DataFrame], grid: _Grid
+) -> dict[str, np.ndarray]:
+    """Whether a pair had any delivery in a year."""
+    out = _Columns("item", "index", "z")
+    for position, row in enumerate(rows.itertuples()):
+        frame = figures[str(row.indicator)]
+        out.append(
+            item=np.full(len(frame), position, np.int32),
+            index=grid.three_years_before(row.theatre, frame["month"].dt.year),
+            z=(frame["value"] > 0).to_numpy(float),
+        )
+    return {f"hurdle_{name}": values for name, values in out.arrays().items()}
+
+
+def _stocks(store: Store, stock_months: pd.DatetimeIndex, bodies: list[str]) -> dict[str, np.ndarray]:
+    """Dated reports of a stock as intervals of its logarithm, with the position of the reporting body."""
+    out = _Columns("stock", "month", "source", "low", "high")
+    for position, series in enumerate(STOCKS):
+        frame = store.latest(series)
+        month = frame["period_start"].dt.to_period("M").dt.to_timestamp()
+        frame = frame.assign(month=month)
+        frame = frame[(frame["month"] >= STOCK_START) & ~(frame["value"] == 0)]
+        point = frame["value"].notna() & frame["low"].isna() & frame["high"].isna()
+        exact = frame["low"].notna() & frame["high"].notna()
+        low = np.where(point, 0.95 * frame["value"], frame["low"])
+        high = np.where(point, 1.05 * frame["value"], frame["high"])
+        narrow = exact & (frame["low"] >= frame["high"])
+        low, high = np.where(narrow, 0.95 * low, low), np.where(narrow, 1.05 * high, high)
+        out.append(
+            stock=np.full(len(frame), position, np.int32),
+            month=stock_months.get_indexer(pd.DatetimeIndex(frame["month"])).astype(np.int32),
+            source=frame["source"].map(bodies.index).to_numpy(np.int32),
+            low=np.where(np.isnan(low), -50.0, np.log(np.maximum(low, 1e-9))),
+            high=np.where(np.isnan(high), 50.0, np.log(np.maximum(high, 1e-9))),
+        )
+    return {f"stock_{name}": values for name, values in out.arrays().items()}
+
+
+def stock_sources(store: Store) -> list[str]:
+    """Bodies that ever reported one of the stocks, in a fixed order."""
+    rows = store.observations
+    reports = rows[rows["series"].isin(STOCKS) & (rows["source"] != "structural-zero")]
+    return sorted(reports["source"].unique()) or ["none"]
+
+
+class _Columns:
+    """Collects arrays by column and joins them once."""
+
+    def __init__(self, *names: str) -> None:
+        self._parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
+
+    def append(self, **values: np.ndarray) -> None:
+        for name, value in values.items():
+            self._parts[name].append(np.asarray(value))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {name: _join(parts) for name, parts in self._parts.items()}
+
+
+def _join(parts: Iterable[np.ndarray]) -> np.ndarray:
+    parts = list(parts)
+    filled = [part for part in parts if part.size]
+    return np.concatenate(filled or parts) if parts else np.zeros(0)
+
+
+_BLOCK_OF = {
+    **dict.fromkeys(READING_FAMILIES, "reading"),
+    "count": "count",
+    "share": "share",
+    "ordinal": "ordinal",
+}
+_BUILDERS = {"reading": _readings, "count": _counts, "share": _shares, "ordinal": _ordinals}

@@ -1,0 +1,1 @@
+"""What people see of a forecast: the terminal summary, plots and tables."""

@@ -1,0 +1,215 @@
+"""Military spending as known at ``as_of``: latest prints, revisions seen, announced budgets.
+
+Growth is 100 times the difference of logarithms within one release, never across releases.
+A print of age 1 is the first one of a year; age grows by one with every yearly release.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from escalation_forecast.schema import STATES, THEATRES, DataError
+from escalation_forecast.store import Store
+
+SPENDING = "milex_constant"
+FIRST_YEAR = 1990
+RECENT = 5  # ages whose remaining revision is a free quantity; older prints count as settled
+MAX_REVISION_AGE = 10
+PSEUDO_RELEASE = "2017p"
+
+
+@dataclass(frozen=True)
+class SpendingPanel:
+    """Arrays of the spending block; states in the order of ``schema.STATES``.
+
+    Attributes
+    ----------
+    years : numpy.ndarray
+        ``FIRST_YEAR`` to the year after ``as_of``.
+    growth : numpy.ndarray
+        (state, year) latest print, 100 x log difference, 0 where none.
+    printed : numpy.ndarray
+        (state, year) whether there is a print.
+    age : numpy.ndarray
+        (state, year) age of the latest print, 0 where none.
+    release : str
+        The release that the latest prints come from.
+    prints : pandas.DataFrame
+        Every print known: state, year, release_year, age, growth.
+    revisions : dict of numpy.ndarray
+        Steps between successive releases: state, age, gap, step.
+    budgets : dict of numpy.ndarray
+        Announced growth less expected inflation: state, year (position), value, first_print (or NaN),
+        recalled.
+    gdp : numpy.ndarray
+        (state, year) GDP growth less the state's mean, 0 where unknown.
+    exposure, rivals : numpy.ndarray
+        (state, theatre) and (state, state) weights; rows add to one.
+    """
+
+    years: np.ndarray
+    growth: np.ndarray
+    printed: np.ndarray
+    age: np.ndarray
+    release: str
+    prints: pd.DataFrame
+    revisions: dict[str, np.ndarray]
+    budgets: dict[str, np.ndarray]
+    gdp: np.ndarray
+    exposure: np.ndarray
+    rivals: np.ndarray
+
+    @property
+    def last_printed(self) -> int:
+        """Last year that the latest release covers."""
+        return int(self.years[self.printed.any(axis=0)].max())
+
+    @property
+    def forward_years(self) -> np.ndarray:
+        """Years of the grid that no release covers yet."""
+        return np.asarray(self.years[self.years > self.last_printed])
+
+
+def build_spending(store: Store, as_of: pd.Timestamp, grid_years: np.ndarray) -> SpendingPanel:
+    """Lay out the spending block at ``as_of``; ``store`` is already cut there."""
+    prints = growth_prints(store)
+    if prints.empty:
+        raise DataError(f"no military spending had been published by {as_of:%Y-%m-%d}; choose a later as_of.")
+    newest = _newest_release(store)
+    years = np.arange(FIRST_YEAR, as_of.year + 2)
+    shape = (len(STATES), len(years))
+    growth, age = np.zeros(shape), np.zeros(shape, int)
+    latest = prints[(prints["release"] == newest) & prints["year"].isin(years)]
+    rows = latest["state"].map(STATES.index).to_numpy()
+    columns = latest["year"].to_numpy() - FIRST_YEAR
+    growth[rows, columns] = latest["growth"]
+    age[rows, columns] = latest["age"]
+    return SpendingPanel(
+        years=years,
+        growth=growth,
+        printed=age > 0,
+        age=age,
+        release=newest,
+        prints=prints,
+        revisions=_revision_steps(prints[prints["release"] != PSEUDO_RELEASE]),
+        budgets=_budgets(store, prints, years),
+        gdp=_covariate(store, "gdp_growth", years),
+        exposure=_weights(store, "exposure.csv", "theatre", THEATRES),
+        rivals=_weights(store, "rivals.csv", "rival", STATES),
+    )
+
+
+def growth_prints(store: Store) -> pd.DataFrame:
+    """Growth of every state and year in every release known.
+
+    Returns
+    -------
+    pandas.DataFrame
+        release, release_year, state, year, age, growth (100 x log difference).
+    """
+    levels = store.releases(SPENDING)
+    levels = levels.assign(year=levels["period_start"].dt.year).sort_values(["release", "unit", "year"])
+    grouped = levels.groupby(["release", "unit"])
+    logs = np.log(levels["value"])
+    growth = 100.0 * logs.groupby([levels["release"], levels["unit"]]).diff()
+    consecutive = grouped["year"].diff() == 1
+    frame = pd.DataFrame(
+        {
+            "release": levels["release"],
+            "state": levels["unit"],
+            "year": levels["year"],
+            "growth": growth,
+        }
+    )[consecutive & levels["unit"].isin(STATES)].dropna()
+    last = levels.groupby("release")["year"].max()
+    frame["release_year"] = frame["release"].map(last) + 1
+    frame["age"] = frame["release_year"] - frame["year"]
+    return frame.reset_index(drop=True)
+
+
+def _newest_release(store: Store) -> str:
+    rows = store.releases(SPENDING)
+    by_release = rows.groupby("release")["published_at"].agg(["min", "max"])
+    real = by_release.drop(index=PSEUDO_RELEASE, errors="ignore")
+    if len(real):
+        return str(real["max"].idxmax())
+    return PSEUDO_RELEASE
+
+
+def _revision_steps(prints: pd.DataFrame) -> dict[str, np.ndarray]:
+    wide = prints.pivot_table(index=["state", "year"], columns="release_year", values="growth")
+    rows = []
+    releases = list(wide.columns)
+    for before, after in zip(releases[:-1], releases[1:], strict=True):
+        step = (wide[after] - wide[before]).dropna()
+        for (state, year), value in step.items():
+            age = int(before) - int(year)
+            if 1 <= age <= MAX_REVISION_AGE:
+                rows.append((STATES.index(state), age, int(after) - int(before), value))
+    table = np.array(rows, float).reshape(-1, 4)
+    return {
+        "state": table[:, 0].astype(np.int32),
+        "age": table[:, 1],
+        "gap": table[:, 2],
+        "step": table[:, 3],
+    }
+
+
+def _budgets(store: Store, prints: pd.DataFrame, years: np.ndarray) -> dict[str, np.ndarray]:
+    """Announced nominal growth less the last inflation known when it was announced."""
+    announced = store.latest("budget_growth")
+    inflation = store.latest("cpi_inflation")
+    first = prints.sort_values("age").groupby(["state", "year"]).first()
+    newest_age = prints.groupby(["state", "year"])["age"].min()
+    rows = []
+    for row in announced.itertuples():
+        year = row.period_start.year
+        if row.unit not in STATES or year not in years or not np.isfinite(row.value):
+            continue
+        known = inflation[(inflation["unit"] == row.unit) & (inflation["published_at"] <= row.published_at)]
+        known = known[known["period_start"].dt.year < year]
+        if known.empty:
+            continue
+        expected = 100.0 * np.log1p(known.sort_values("period_start")["value"].iloc[-1] / 100.0)
+        value = 100.0 * np.log1p(row.value / 100.0) - expected
+        key = (row.unit, year)
+        target = float(first.loc[key, "growth"]) if key in newest_age.index else np.nan
+        rows.append((STATES.index(row.unit), year - FIRST_YEAR, value, target, "recalled" in row.quality))
+    table = np.array(rows, float).reshape(-1, 5)
+    return {
+        "state": table[:, 0].astype(np.int32),
+        "year": table[:, 1].astype(np.int32),
+        "value": table[:, 2],
+        "first_print": table[:, 3],
+        "recalled": table[:, 4],
+    }
+
+
+def _covariate(store: Store, series: str, years: np.ndarray) -> np.ndarray:
+    frame = store.latest(series)
+    table = frame.assign(year=frame["period_start"].dt.year).pivot_table(
+        index="unit", columns="year", values="value"
+    )
+    table = table.reindex(index=list(STATES), columns=list(years))
+    return table.sub(table.mean(axis=1), axis=0).fillna(0.0).to_numpy()
+
+
+def _weights(store: Store, file: str, column: str, labels: tuple[str, ...]) -> np.ndarray:
+    path = store.root / file
+    frame = pd.read_csv(path)
+    out = np.zeros((len(STATES), len(labels)))
+    for number, row in enumerate(frame.itertuples(), start=2):
+        label = str(getattr(row, column))
+        if row.state not in STATES or label not in labels:
+            raise DataError(
+                f"{path.name}, row {number}: unknown state or {column} ({row.state}, {label}); "
+                f"use one of {', '.join(labels)}."
+            )
+        if not row.weight > 0:
+            raise DataError(f"{path.name}, row {number}: weight {row.weight} is not positive.")
+        out[STATES.index(row.state), labels.index(label)] += float(row.weight)
+    total = out.sum(axis=1, keepdims=True)
+    return np.divide(out, total, out=np.zeros_like(out), where=total > 0)

@@ -1,0 +1,256 @@
+"""Reading the CSV tables of a data folder as typed frames; every complaint names file, row and remedy."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from escalation_forecast.schema import (
+    DATE_COLUMNS,
+    INDICATOR_COLUMNS,
+    NUMBER_COLUMNS,
+    OBSERVATION_COLUMNS,
+    DataError,
+)
+
+SERIES_COLUMNS: Final = (
+    "series", "unit_of_measure", "frequency", "kind", "published_before_end", "min", "max", "description",
+)  # fmt: skip
+SOURCE_COLUMNS: Final = (
+    "source", "title", "originator", "citation", "terms",
+    "url_or_repository", "retrieved", "coverage", "caveats",
+)  # fmt: skip
+FREQUENCIES: Final = ("D", "M", "Q", "A")
+KINDS: Final = ("level", "count", "share", "growth", "ordinal", "report")
+SHOWN: Final = 5
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class Problem:
+    """One thing wrong in one place. `row` is the spreadsheet row (header is 1), 0 for the whole file."""
+
+    file: str
+    row: int
+    column: str
+    message: str
+    remedy: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}, row {self.row}" if self.row else self.file
+        return f"{place}: {self.message}; {self.remedy}."
+
+
+@dataclasses.dataclass(frozen=True)
+class Tables:
+    """The tables of a data folder with `file` and `row` beside every row, and what reading them met."""
+
+    root: Path
+    observations: pd.DataFrame
+    indicators: pd.DataFrame
+    series: pd.DataFrame
+    sources: pd.DataFrame
+    problems: tuple[Problem, ...]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`` (did you mean `x`?)``, or nothing when no known name resembles `name`."""
+    by_letters = {other.casefold(): other for other in known}
+    match = difflib.get_close_matches(name.casefold(), list(by_letters), n=1, cutoff=0.6)
+    return f" (did you mean `{by_letters[match[0]]}`?)" if match else ""
+
+
+def raise_problems(problems: Sequence[Problem]) -> None:
+    """Raise `DataError` with the first few problems and their number, if there are any."""
+    if not problems:
+        return
+    lines = [str(problem) for problem in problems[:SHOWN]]
+    if len(problems) > SHOWN:
+        lines.append(f"... and {len(problems) - SHOWN} more ({len(problems)} problems in all).")
+    raise DataError("\n".join(lines))
+
+
+def read_csv(path: Path, label: str, columns: Sequence[str]) -> tuple[pd.DataFrame, list[Problem]]:
+    """Every cell as text, with `file` and `row`; wholly empty rows are left out."""
+    empty = pd.DataFrame({name: pd.Series(dtype="str") for name in (*columns, "file", "row")})
+    try:
+        frame = pd.read_csv(
+            path,
+            dtype="str",
+            keep_default_na=False,
+            skip_blank_lines=False,
+            encoding="utf-8-sig",
+            index_col=False,
+        )
+    except FileNotFoundError:
+        return empty, [Problem(label, 0, "", "the file does not exist", "create it or correct the path")]
+    except UnicodeDecodeError:
+        return empty, [Problem(label, 0, "", "the text is not UTF-8", "save it as CSV UTF-8")]
+    except pd.errors.EmptyDataError:
+        return empty, [
+            Problem(label, 1, "", "the file is empty", f"start it with the header {','.join(columns)}")
+        ]
+    except pd.errors.ParserError as error:
+        found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
+        if not found:
+            return empty, [
+                Problem(label, 0, "", "it is not a readable CSV file", "check the quotation marks")
+            ]
+        wanted, row, saw = (int(group) for group in found.groups())
+        message = f"{saw} cells where the header has {wanted}"
+        return empty, [Problem(label, row, "", message, "quote cells that contain a comma")]
+    given = list(frame.columns)
+    problems = []
+    for name in columns:
+        if name not in given:
+            hint = nearest(name, [other for other in given if other not in columns])
+            remedy = f"the columns are {','.join(columns)}"
+            problems.append(Problem(label, 1, name, f"column `{name}` is missing{hint}", remedy))
+    for name in given:
+        if name not in columns and not problems:
+            problems.append(Problem(label, 1, name, f"unknown column `{name}`", "remove it or use the note"))
+    if problems:
+        return empty, problems
+    frame = frame[list(columns)].fillna("").apply(lambda column: column.str.strip())
+    frame["file"] = label
+    frame["row"] = np.arange(2, len(frame) + 2)
+    return frame[(frame[list(columns)] != "").any(axis=1)], []
+
+
+NOT_A_NUMBER: Final = ("is not a number", "write plain digits with a decimal point, or leave it blank")
+
+
+def _as_numbers(raw: pd.Series[Any]) -> tuple[pd.Series[Any], pd.Series[bool]]:
+    numbers = pd.to_numeric(raw, errors="coerce").astype("float64")
+    finite = pd.Series(np.isfinite(numbers), index=raw.index)
+    return numbers.where(finite), (raw != "") & ~finite
+
+
+def _cell_problems(
+    frame: pd.DataFrame, column: str, bad: pd.Series[Any], what: str, remedy: str
+) -> list[Problem]:
+    places = frame.loc[bad.index]
+    rows: list[int] = places["row"].to_list()
+    return [
+        Problem(str(file), row, column, f"{column} `{text}` {what}", remedy)
+        for text, file, row in zip(bad, places["file"], rows, strict=True)
+    ]
+
+
+def _typed_observations(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem]]:
+    """Text cells as dates and numbers. A row with a bad cell is left out, so that it is reported once."""
+    problems: list[Problem] = []
+    bad_rows = pd.Series(False, index=frame.index)
+    typed = frame.copy()
+    for column in DATE_COLUMNS:
+        raw = frame[column]
+        typed[column] = pd.to_datetime(raw, format="%Y-%m-%d", errors="coerce").astype("datetime64[us]")
+        bad = (raw != "") & typed[column].isna()
+        bad_rows |= bad
+        problems += _cell_problems(frame, column, raw[bad], "is not a date", "write it as YYYY-MM-DD")
+    for column in NUMBER_COLUMNS:
+        typed[column], bad = _as_numbers(frame[column])
+        bad_rows |= bad
+        problems += _cell_problems(frame, column, frame.loc[bad, column], *NOT_A_NUMBER)
+    return typed[~bad_rows], problems
+
+
+def read_observations(path: Path | str) -> pd.DataFrame:
+    """Figures of one file, typed, with `schema.OBSERVATION_COLUMNS`; not held against the catalogue.
+
+    Raises
+    ------
+    DataError
+        Naming file and row of cells that are no date or number, or the missing column.
+    """
+    text, problems = read_csv(Path(path), str(path), OBSERVATION_COLUMNS)
+    frame, found = _typed_observations(text)
+    raise_problems([*problems, *found])
+    return frame[list(OBSERVATION_COLUMNS)].reset_index(drop=True)
+
+
+def _typed_series(path: Path, label: str) -> tuple[pd.DataFrame, list[Problem]]:
+    frame, problems = read_csv(path, label, SERIES_COLUMNS)
+    for column, allowed in (
+        ("frequency", FREQUENCIES), ("kind", KINDS), ("published_before_end", ("true", "false")),
+    ):  # fmt: skip
+        odd = frame.loc[~frame[column].isin(allowed), column]
+        problems += _cell_problems(frame, column, odd, "is unknown", f"use one of {', '.join(allowed)}")
+    for column in ("min", "max"):
+        numbers, bad = _as_numbers(frame[column])
+        problems += _cell_problems(frame, column, frame.loc[bad, column], *NOT_A_NUMBER)
+        frame[column] = numbers.fillna(-np.inf if column == "min" else np.inf)
+    frame["published_before_end"] = frame["published_before_end"] == "true"
+    return frame, problems
+
+
+def read_tables(root: Path) -> Tables:
+    """All tables of a data folder; raises `DataError` when there is no such folder."""
+    if not (root / "observations").is_dir():
+        raise DataError(
+            f"There is no data folder with `observations` at {root}; give the folder that holds it."
+        )
+    problems: list[Problem] = []
+    parts: list[pd.DataFrame] = []
+    for path in sorted((root / "observations").glob("*.csv")):
+        text, found = read_csv(path, f"{root.name}/observations/{path.name}", OBSERVATION_COLUMNS)
+        parts.append(text)
+        problems += found
+    if not parts:
+        raise DataError(f"{root / 'observations'} holds no CSV file; add one with the observation columns.")
+    observations, found = _typed_observations(pd.concat(parts, ignore_index=True))
+    problems += found
+    series, found = _typed_series(root / "series.csv", f"{root.name}/series.csv")
+    problems += found
+    indicators, found = read_csv(root / "indicators.csv", f"{root.name}/indicators.csv", INDICATOR_COLUMNS)
+    problems += found
+    sources, found = read_csv(root / "sources.csv", f"{root.name}/sources.csv", SOURCE_COLUMNS)
+    problems += found
+    return Tables(root, observations, indicators, series, sources, tuple(problems))
+
+
+def add_files(tables: Tables, observations: Path | str | None, indicators: Path | str | None) -> Tables:
+    """Tables with a user's rows appended; a new series that their indicators name is registered."""
+    problems = list(tables.problems)
+    figures, catalogue, series = tables.observations, tables.indicators, tables.series
+    mine = rows = None
+    if observations is not None:
+        text, found = read_csv(Path(observations), str(observations), OBSERVATION_COLUMNS)
+        mine, bad = _typed_observations(text)
+        problems += [*found, *bad]
+        figures = pd.concat([figures, mine], ignore_index=True)
+    if indicators is not None:
+        rows, found = read_csv(Path(indicators), str(indicators), INDICATOR_COLUMNS)
+        problems += found
+        catalogue = pd.concat([catalogue, rows], ignore_index=True)
+    if mine is not None and rows is not None:
+        extra = [_register(mine[mine["series"] == name], rows) for name in _new_series(mine, rows, series)]
+        series = pd.concat([series, *extra], ignore_index=True)
+    return dataclasses.replace(
+        tables, observations=figures, indicators=catalogue, series=series, problems=tuple(problems)
+    )
+
+
+def _new_series(mine: pd.DataFrame, rows: pd.DataFrame, series: pd.DataFrame) -> list[str]:
+    named = {*rows["series"], *rows["exposure_series"]} - {""}
+    return sorted((named & set(mine["series"])) - set(series["series"]))
+
+
+def _register(figures: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    name = str(figures["series"].iloc[0])
+    users = rows[(rows["series"] == name) | (rows["exposure_series"] == name)].iloc[0]
+    days = (figures["period_end"] - figures["period_start"]).dt.days.median()
+    kind = {"count": "count", "share": "count", "ordinal": "ordinal"}.get(str(users["family"]), "level")
+    record = {
+        "series": name, "unit_of_measure": str(figures["unit_of_measure"].iloc[0]),
+        "frequency": "D" if days < 7 else "M" if days < 32 else "Q" if days < 93 else "A",
+        "kind": kind, "published_before_end": False, "min": -np.inf, "max": np.inf,
+        "description": str(users["note"]), "file": str(users["file"]), "row": int(users["row"]),
+    }  # fmt: skip
+    return pd.DataFrame([record])
