@@ -44,11 +44,14 @@ clean:  ## remove environments and caches; runs/ stays
 # uv comes from any Python 3 at hand. It is asked for outside this folder, where .python-version
 # cannot send a version manager after an interpreter that is not installed.
 $(ROOT)/.uv-venv/bin/uv:
-	@cd / && python3 -m venv $(ROOT)/.uv-venv && $(ROOT)/.uv-venv/bin/pip install -qq "uv>=0.9,<1"
+	@cd / && python3 -m venv $(ROOT)/.uv-venv && $(ROOT)/.uv-venv/bin/pip install -qq "uv>=0.9,<1" || \
+	  { echo "uv could not be set up with python3; install uv yourself and run make again." >&2; exit 1; }
 
 # `uv sync` would leave a lock file that names an index; `uv pip` takes the tested versions from
 # [tool.uv] in pyproject.toml just the same.
 $(READY): pyproject.toml $(filter $(ROOT)/%,$(UV))
-	@$(UV) venv --quiet --clear .venv || $(UV) venv --quiet --clear --python ">=3.12,<3.15" .venv
+	@echo "Setting up the environment in .venv; this happens once." >&2
+	@$(UV) venv --quiet --clear .venv || \
+	  $(UV) venv --quiet --clear --no-python-downloads --python ">=3.12,<3.15" .venv
 	@$(UV) pip install --quiet --compile-bytecode --python .venv --editable ".[dev]"
 	@touch $@

@@ -10,7 +10,14 @@ import xarray as xr
 
 from escalation_forecast.schema import CORE_FOUR, STATES, THEATRES
 
-INDICATORS = ("news_world", "news_korea", "news_taiwan", "launches_prk", "pla_aircraft_all")
+INDICATORS = (
+    "news_world",
+    "news_korea",
+    "news_taiwan",
+    "news_ukraine_nato",
+    "launches_prk",
+    "pla_aircraft_all",
+)
 AGES = 6
 SHOCKS = {
     "korea": {"1994-06": 1.5, "2010-03": 1.2, "2010-11": 1.3, "2013-04": 1.4, "2017-09": 2.2, "2022-10": 1.0},

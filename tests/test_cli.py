@@ -178,7 +178,7 @@ BAD_INPUT = {
 
 @pytest.mark.parametrize("case", BAD_INPUT)
 def test_bad_input_ends_with_one_sentence_and_leaves_nothing(
-    case: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    case: str, data: Path, tmp_path: Path, fit: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options, said = BAD_INPUT[case]
     monkeypatch.chdir(tmp_path)
@@ -194,6 +194,7 @@ def test_bad_input_ends_with_one_sentence_and_leaves_nothing(
     for part in said:
         assert part in message
     assert sorted(tmp_path.rglob("*")) == before
+    assert not fit, "the sampler was started"
 
 
 def test_out_that_is_a_file_is_refused(data: Path, tmp_path: Path) -> None:

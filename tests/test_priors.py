@@ -103,6 +103,18 @@ def test_override_changes_only_the_keys_given(priors: Priors) -> None:
     assert priors["phi"].parameters == {"alpha": 18.0, "beta": 2.0}, "the original must stay as it was"
 
 
+def test_empty_override_changes_nothing(priors: Priors) -> None:
+    assert priors.override({}).content_hash() == priors.content_hash()
+
+
+def test_default_file_loads_and_gives_every_reason() -> None:
+    default = Priors.default()
+    assert len(default) > 0
+    for spec in default.values():
+        default.to_pymc_extras(spec.name)
+        assert len(spec.reason) > 10, spec.name
+
+
 def test_override_of_one_label_keeps_the_others(priors: Priors) -> None:
     new = priors.override({"loading": {"parameters": {"mu": {"news_korea": -0.5}}}})
     assert new["loading"].parameters["mu"] == {"news_korea": -0.5, "news_taiwan": -0.3}
@@ -233,7 +245,8 @@ def test_broken_file_is_refused_in_one_sentence(case: str, path: Path) -> None:
         Priors.load(path)
     text = str(caught.value)
     assert str(path) in text
-    assert text.endswith(".") and "\n" not in text
+    assert text.endswith(".")
+    assert "\n" not in text
 
 
 @pytest.mark.parametrize(
@@ -270,5 +283,5 @@ def test_override_the_model_cannot_take_is_refused(
 
 
 def test_missing_file_says_which(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nowhere.toml: the prior file cannot be read"):
+    with pytest.raises(DataError, match=r"nowhere\.toml: the prior file cannot be read"):
         Priors.load(tmp_path / "nowhere.toml")

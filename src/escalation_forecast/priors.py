@@ -111,6 +111,8 @@ class Priors(Mapping[str, PriorSpec]):
             One sentence that names the file, the prior and the remedy.
         """
         if isinstance(changes, Mapping):
+            if not changes:
+                return self
             where = "Override"
             tables = _tables(changes if set(changes) <= {"priors", "dims"} else {"priors": changes}, where)
         else:

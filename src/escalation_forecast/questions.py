@@ -32,6 +32,7 @@ INTERVAL: Final = (0.1, 0.5, 0.9)
 # Reports on a month keep coming for a while; a "no" that passes over gaps waits for them.
 GRACE: Final = pd.Timedelta(days=60)
 MIN_DRAWS: Final = 4
+UNIT_TOLERANCE: Final = 0.01
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,23 @@ def _answer(item: Item, paths: xr.Dataset, rate: BaseRate | None) -> Answer:
     )
 
 
+def _check_units(item: Item, paths: xr.Dataset, history: xr.Dataset) -> None:
+    """A threshold in the indicator's own unit means nothing on paths in another."""
+    name = item.params.indicator
+    if name not in paths["indicator_level"]["indicator"].values:
+        return
+    ours = history["indicator_level"].sel(indicator=name).isel(chain=0, draw=0).dropna("month")
+    ours = ours[ours["month"] < np.datetime64(item.months[0])]
+    theirs = paths["indicator_level"].sel(indicator=name).isel(chain=0, draw=0)
+    theirs = theirs.reindex(month=ours["month"])
+    apart = float(abs(theirs - ours).max() / ours.std()) if len(ours) else 0.0
+    if apart > UNIT_TOLERANCE:
+        raise DataError(
+            f"The history of `{name}` on the paths is not the one of the store; give indicator_level in the "
+            "series' own unit (see realised.indicator_history)."
+        )
+
+
 def evaluate(questions: Iterable[Question], paths: xr.Dataset, store: Store) -> list[Answer]:
     """Probability of every part of the questions on the draws, with Monte Carlo error and base rate.
 
@@ -201,17 +219,31 @@ def evaluate(questions: Iterable[Question], paths: xr.Dataset, store: Store) -> 
         key = (item.question.id, repr(item.params), item.combine, len(item.years), item.start, item.end)
         if key not in rates:
             rates[key] = base_rate(item, known, history)
+            if isinstance(item.params, rules.IndicatorExceeds):
+                _check_units(item, paths, history)
         answers.append(_answer(item, paths, rates[key]))
     return answers
 
 
-def _blocks(labels: Sequence[Any] | pd.DatetimeIndex, size: int) -> list[Any]:
-    """Blocks of `size` that do not overlap, ending with the last label."""
-    return [labels[end - size : end] for end in range(len(labels), size - 1, -size)][::-1]
+def _as_draws(past: xr.Dataset, dim: str, labels: pd.Index, window: Sequence[Any]) -> xr.Dataset:
+    """What happened, with each window of the past as a draw of the window asked about.
+
+    Windows do not overlap and end with the last of `labels`; rules look at each draw by itself.
+    """
+    size = len(window)
+    tail = labels[len(labels) % size :]
+    names = [str(name) for name, array in past.data_vars.items() if dim in array.dims]
+    real = past[names].isel(draw=0, drop=True).sel({dim: tail}).reset_coords(drop=True)
+    return (
+        real.drop_vars(dim)
+        .coarsen({dim: size})
+        .construct({dim: ("draw", dim)})
+        .assign_coords({dim: list(window), "draw": range(len(tail) // size)})
+    )
 
 
 def base_rate(item: Item, store: Store, history: xr.Dataset | None = None) -> BaseRate | None:
-    """How often the item's rule held before, in blocks as long as its window that do not overlap.
+    """How often the item's rule held before, in windows as long as its own that do not overlap.
 
     Parameters
     ----------
@@ -226,41 +258,40 @@ def base_rate(item: Item, store: Store, history: xr.Dataset | None = None) -> Ba
     if rule.no_base_rate:
         return None
     past = realised.paths_from_store(store, vintage="newest") if history is None else history
-    trials: list[float] = []
-    left_out = ""
+    labels: pd.Index[Any]
+    window: list[Any]
     if rule.window == "years":
-        years = [int(year) for year in past["year"].values if year >= rule.first_trial]
-        blocks = _blocks(years, len(item.years))
-        trials = [float(draws(replace(item, years=tuple(block)), past)[0, 0]) for block in blocks]
-        unit = "years" if len(item.years) == 1 else f"blocks of {len(item.years)} years that do not overlap,"
-        span = f"{blocks[0][0]}-{blocks[-1][-1]}" if blocks else ""
-        words = f"{unit} {span} by the same rule on the release {past['release'].values[-1]}"
+        labels, window = pd.Index([y for y in past["year"].values if y >= rule.first_trial]), list(item.years)
     else:
         everything = pd.DatetimeIndex(past["month"].values)
         shown = rule.shows(past, item.params, everything)
-        seen = everything[shown.notnull().to_numpy().reshape(len(everything), -1).any(axis=1)]
-        seen = seen[seen < item.start] if item.start is not None else seen
-        if not len(seen):
+        if "month" not in shown.dims:
             return None
-        months = month_range(seen[0], seen[-1])
-        windows = _blocks(months, len(item.months))
-        answers = [float(rule.function(past, item.params, window)[0, 0]) for window in windows]
-        trials = [answer for answer in answers if not np.isnan(answer)]
-        left_out = (
-            f" ({len(answers) - len(trials)} left out for missing months)"
-            if len(trials) < len(answers)
-            else ""
-        )
-        span = f"{windows[0][0]:%Y-%m} to {windows[-1][-1]:%Y-%m}" if windows else ""
-        words = f"windows of {len(item.months)} months that do not overlap, {span}, by the same rule"
-    if not trials:
+        seen = everything[shown.notnull().to_numpy().reshape(len(everything), -1).any(axis=1)]
+        seen = seen[seen < item.months[0]]
+        labels = month_range(seen[0], seen[-1]) if len(seen) else seen
+        window = item.months.to_list()
+    size = len(window)
+    if len(labels) < size:
         return None
-    n, events = len(trials), round(sum(trials))
+    trials = draws(item, _as_draws(past, rule.window[:-1], labels, window)).to_numpy().ravel()
+    left_out = int(np.isnan(trials).sum())
+    n, events = trials.size - left_out, round(float(np.nansum(trials)))
+    if n == 0:
+        return None
+    first, last = labels[len(labels) % size], labels[-1]
+    span = f"{first:%Y-%m} to {last:%Y-%m}" if rule.window == "months" else f"{first} to {last}"
+    words = rule.window if size == 1 else f"windows of {size} {rule.window} that do not overlap,"
     if rule.kind == "count":
         n *= rule.top(item.params)
-        words = f"qualifying states among state-{words}"
+        words = "qualifying states among state-years"
+    words = f"{words} {span} by the same rule"
+    if rule.window == "years":
+        words += f" on release {past['release'].values[-1]}"
+    if left_out:
+        words += f" ({left_out} without an event left out for months without a figure)"
     note = f"; {item.question.base_rate_note}" if item.question.base_rate_note else ""
-    return BaseRate(events, n, f"{words}{left_out}{note}")
+    return BaseRate(events, n, f"{words}{note}")
 
 
 def _figures(shown: xr.DataArray, period: str) -> list[tuple[str, str, float]]:

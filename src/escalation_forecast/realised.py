@@ -60,38 +60,43 @@ def indicator_history(store: Store, indicator: str, scale: Store | None = None) 
     """Monthly values of a news indicator, in its own unit, from its first month in the catalogue.
 
     An indicator of several units is the mean of their logarithms, each with mean 0 and standard
-    deviation 1 over the figures of `scale` (the store known when the question was asked).
+    deviation 1 over the figures of `scale` (the store known when the question was asked), as in the panel.
     """
     series, units = indicator_source(store, indicator)
     row = store.indicators.set_index("indicator").loc[indicator]
     first, last = (pd.Timestamp(str(row[key])) if row[key] else None for key in ("start", "end"))
 
-    def values(source: Store, unit: str) -> pd.Series:
-        frame = rows(source, series, unit)
-        monthly: pd.Series = frame.set_index("period_start")["value"].sort_index().loc[first:last]
-        return monthly
+    def table(source: Store) -> pd.DataFrame:
+        parts = [rows(source, series, unit).set_index("period_start")["value"] for unit in units]
+        return pd.concat(parts, axis=1, keys=units).dropna().sort_index()
 
+    values = table(store)
     if len(units) == 1:
-        return values(store, units[0]).rename(indicator)
-    parts = []
-    for unit in units:
-        reference = np.log(values(scale or store, unit) + SHARE_OFFSET)
-        parts.append((np.log(values(store, unit) + SHARE_OFFSET) - reference.mean()) / reference.std())
-    return pd.concat(parts, axis=1).mean(axis=1, skipna=False).rename(indicator)
+        monthly: pd.Series = values[units[0]]
+    else:
+        reference = (table(scale or store) + SHARE_OFFSET).apply(np.log)
+        logs = (values + SHARE_OFFSET).apply(np.log)
+        scaled = (logs - reference.mean()) / reference.std(ddof=0)
+        monthly = scaled.mean(axis=1)
+    out: pd.Series = monthly.loc[first:last].rename(indicator)
+    return out
 
 
 def troop_history(store: Store) -> pd.Series:
     """North Korean troops in Russia by month: median over the bodies that reported a stock.
 
-    A body counts once a month, by its last report: the figure, else the middle of its bounds, else its
-    "at least"; an "up to" alone says too little. A month without a report is left out.
+    A body counts once a month, by its highest report, since those for Kursk or the border are parts of the
+    whole. A report is its figure, else the middle of its bounds, else its "at least"; an "up to" alone says
+    too little. A month without a report is left out.
     """
-    frame = rows(store, *TROOPS).sort_values("published_at", kind="stable")
+    if TROOPS[0] not in set(store.series["series"]):
+        return pd.Series(dtype="float64")
+    # Reports of different parts share a figure key, so the newest alone would drop some.
+    frame = store.releases(*TROOPS)
     figure = frame["value"].fillna((frame["low"] + frame["high"]) / 2).fillna(frame["low"])
     month = frame["period_start"].dt.to_period("M").dt.to_timestamp()
     reports = pd.DataFrame({"month": month, "source": frame["source"], "figure": figure}).dropna()
-    last = reports.drop_duplicates(["month", "source"], keep="last")
-    return last.groupby("month")["figure"].median()
+    return reports.groupby(["month", "source"])["figure"].max().groupby("month").median()
 
 
 def growth_by_release(store: Store) -> dict[str, pd.DataFrame]:

@@ -178,7 +178,10 @@ def register(
     top: Callable[[Any], int] = lambda _: 1,
     reads: Callable[[Any], tuple[str, str]] | None = None,
 ) -> Callable[[RuleFunction], RuleFunction]:
-    """Make a function over paths available to ``questions.toml`` under `name`."""
+    """Make a function over paths available to ``questions.toml`` under `name`.
+
+    See `Rule` for the parameters. A rule for months has a base rate only if `shows` is given.
+    """
 
     def add(function: RuleFunction) -> RuleFunction:
         if name in _RULES:
@@ -228,14 +231,14 @@ def variable(paths: xr.Dataset, name: str) -> xr.DataArray:
     return paths[name]
 
 
-def growth(paths: xr.Dataset, year: int, ages: slice = slice(0, 2)) -> xr.DataArray:
-    """Growth in per cent of the years `year` - age, as printed in the release that first covers `year`."""
-    return variable(paths, "growth_print").sel(year=year, age=ages)
+def growth(paths: xr.Dataset, year: int, states: Sequence[str], years: int = 1) -> xr.DataArray:
+    """Growth in per cent of the last years (dim age), as printed in the release that first covers `year`."""
+    return variable(paths, "growth_print").sel(year=year, state=list(states), age=slice(0, years - 1))
 
 
-def mean_growth(paths: xr.Dataset, year: int, span: int) -> xr.DataArray:
+def mean_growth(paths: xr.Dataset, year: int, states: Sequence[str], span: int) -> xr.DataArray:
     """Mean growth of the last `span` years by state; NaN as soon as one year is missing."""
-    return growth(paths, year, slice(0, span - 1)).mean("age", skipna=False)
+    return growth(paths, year, states, span).mean("age", skipna=False)
 
 
 def within(hits: xr.DataArray, known: xr.DataArray, dim: str) -> xr.DataArray:
@@ -259,23 +262,25 @@ def _select_months(array: xr.DataArray, months: pd.DatetimeIndex) -> xr.DataArra
 
 
 def _states_mean(paths: xr.Dataset, params: Any, year: int) -> xr.DataArray:
-    return mean_growth(paths, year, params.span).sel(state=list(params.states))
+    return mean_growth(paths, year, params.states, params.span)
 
 
 def _dyad_mean(paths: xr.Dataset, params: DyadGrows, year: int) -> xr.DataArray:
-    return mean_growth(paths, year, params.span).sel(state=params.dyad.split("-"))
+    return mean_growth(paths, year, params.dyad.split("-"), params.span)
 
 
 def _dyads_lowest(paths: xr.Dataset, params: DyadsEveryYear, year: int) -> xr.DataArray:
-    sides = growth(paths, year, slice(0, params.consecutive - 1)).min("age", skipna=False)
-    pairs = [sides.sel(state=dyad.split("-")).min("state", skipna=False) for dyad in params.dyads]
+    states = sorted({side for dyad in params.dyads for side in dyad.split("-")})
+    lowest = growth(paths, year, states, params.consecutive).min("age", skipna=False)
+    pairs = [lowest.sel(state=dyad.split("-")).min("state", skipna=False) for dyad in params.dyads]
     return xr.concat(pairs, pd.Index(params.dyads, name="dyad"), coords="minimal", compat="override")
 
 
 def _speeding_up(paths: xr.Dataset, params: StatesAccelerate, year: int) -> xr.DataArray:
-    six = growth(paths, year, slice(0, 5)).sel(state=list(params.states))
-    earlier = variable(paths, "growth_base_mean").sel(year=year, state=list(params.states))
-    count = variable(paths, "growth_base_count").sel(year=year, state=list(params.states))
+    states = list(params.states)
+    six = growth(paths, year, states, 6)
+    earlier = variable(paths, "growth_base_mean").sel(year=year, state=states)
+    count = variable(paths, "growth_base_count").sel(year=year, state=states)
     recent = six.mean("age", skipna=False)
     to_date = (earlier * count + six.sum("age", skipna=False)) / (count + 6)
     younger, older = (six.sel(age=ages).mean("age", skipna=False) for ages in (slice(0, 2), slice(3, 5)))
@@ -357,7 +362,7 @@ def states_accelerate(paths: xr.Dataset, params: StatesAccelerate, year: int) ->
 )
 def state_growth(paths: xr.Dataset, params: StateGrowth, year: int) -> xr.DataArray:
     """First print of the year's growth in per cent."""
-    return growth(paths, year).sel(state=params.state, age=0)
+    return growth(paths, year, [params.state]).isel(state=0, age=0)
 
 
 @register(
@@ -397,7 +402,7 @@ def indicator_exceeds(paths: xr.Dataset, params: IndicatorExceeds, months: pd.Da
     shows=_troops,
     missing="passed_over",
     reads=lambda _: ("dprk_troops_in_russia", "PRK>RUS"),
-    no_base_rate="none: there was one such deployment, and its size is the question",
+    no_base_rate="none, since there was one such deployment and its size is the question",
 )
 def troops_exceed(paths: xr.Dataset, params: TroopsExceed, months: pd.DatetimeIndex) -> xr.DataArray:
     """More troops than `above` in some month; months without a report are passed over if one has a report."""

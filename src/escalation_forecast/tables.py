@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import difflib
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -61,9 +61,15 @@ class Tables:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """`` (did you mean `x`?)``, or nothing when no known name resembles `name`."""
-    by_letters = {other.casefold(): other for other in known}
-    match = difflib.get_close_matches(name.casefold(), list(by_letters), n=1, cutoff=0.6)
-    return f" (did you mean `{by_letters[match[0]]}`?)" if match else ""
+    folded, by_letters = name.casefold(), {other.casefold(): other for other in known}
+    near = difflib.get_close_matches(folded, list(by_letters), n=9, cutoff=0.6)
+
+    def likeness(other: str) -> tuple[float, int]:
+        # of equally near names the one with more letters in place is meant: RUZ is RUS, not UZB
+        in_place = sum(a == b for a, b in zip(other, folded, strict=False))
+        return difflib.SequenceMatcher(None, other, folded).ratio(), in_place
+
+    return f" (did you mean `{by_letters[max(near, key=likeness)]}`?)" if near else ""
 
 
 def raise_problems(problems: Sequence[Problem]) -> None:
@@ -78,49 +84,61 @@ def raise_problems(problems: Sequence[Problem]) -> None:
 
 def read_csv(path: Path, label: str, columns: Sequence[str]) -> tuple[pd.DataFrame, list[Problem]]:
     """Every cell as text, with `file` and `row`; wholly empty rows are left out."""
-    empty = pd.DataFrame({name: pd.Series(dtype="str") for name in (*columns, "file", "row")})
+    rows: list[list[str]] = []
+    problem = None
     try:
-        frame = pd.read_csv(
-            path,
-            dtype="str",
-            keep_default_na=False,
-            skip_blank_lines=False,
-            encoding="utf-8-sig",
-            index_col=False,
-        )
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.reader(file, strict=True))
     except FileNotFoundError:
-        return empty, [Problem(label, 0, "", "the file does not exist", "create it or correct the path")]
+        problem = Problem(label, 0, "", "the file does not exist", "create it or correct the path")
     except UnicodeDecodeError:
-        return empty, [Problem(label, 0, "", "the text is not UTF-8", "save it as CSV UTF-8")]
-    except pd.errors.EmptyDataError:
-        return empty, [
-            Problem(label, 1, "", "the file is empty", f"start it with the header {','.join(columns)}")
-        ]
-    except pd.errors.ParserError as error:
-        found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
-        if not found:
-            return empty, [
-                Problem(label, 0, "", "it is not a readable CSV file", "check the quotation marks")
-            ]
-        wanted, row, saw = (int(group) for group in found.groups())
-        message = f"{saw} cells where the header has {wanted}"
-        return empty, [Problem(label, row, "", message, "quote cells that contain a comma")]
-    given = list(frame.columns)
-    problems = []
-    for name in columns:
-        if name not in given:
-            hint = nearest(name, [other for other in given if other not in columns])
-            remedy = f"the columns are {','.join(columns)}"
-            problems.append(Problem(label, 1, name, f"column `{name}` is missing{hint}", remedy))
-    for name in given:
-        if name not in columns and not problems:
-            problems.append(Problem(label, 1, name, f"unknown column `{name}`", "remove it or use the note"))
+        problem = Problem(label, 0, "", "the text is not UTF-8", "save it as CSV UTF-8")
+    except csv.Error as error:
+        problem = Problem(
+            label, 0, "", f"it is not a readable CSV file ({error})", "check the quotation marks"
+        )
+    if not rows and problem is None:
+        problem = Problem(label, 1, "", "the file is empty", f"start it with the header {','.join(columns)}")
+    problems = [problem] if problem else _header_problems(rows[0], label, columns)
     if problems:
-        return empty, problems
-    frame = frame[list(columns)].fillna("").apply(lambda column: column.str.strip())
-    frame["file"] = label
-    frame["row"] = np.arange(2, len(frame) + 2)
-    return frame[(frame[list(columns)] != "").any(axis=1)], []
+        return pd.DataFrame({name: pd.Series(dtype="str") for name in (*columns, "file", "row")}), problems
+    width, kept, numbers = len(rows[0]), [], []
+    for number, cells in enumerate(rows[1:], start=2):
+        if len(cells) == width:
+            kept.append(cells)
+            numbers.append(number)
+        elif any(cells):
+            message, remedy = (
+                f"{len(cells)} cells where the header has {width}",
+                "quote cells that hold a comma",
+            )
+            problems.append(Problem(label, number, "", message, remedy))
+    frame = pd.DataFrame(kept, columns=rows[0], dtype="str")[list(columns)]
+    frame = frame.apply(lambda column: column.str.strip())
+    frame["file"] = pd.Series(label, index=frame.index, dtype="str")
+    frame["row"] = np.array(numbers, dtype="int64")
+    return frame[(frame[list(columns)] != "").any(axis=1)], problems
+
+
+def _header_problems(given: list[str], label: str, columns: Sequence[str]) -> list[Problem]:
+    remedy = f"the columns are {','.join(columns)}"
+    if len(given) == 1 and len(columns) > 1:
+        return [
+            Problem(
+                label, 1, "", "the header has one cell, perhaps split by semicolons", "save it with commas"
+            )
+        ]
+    extra = [name for name in given if name not in columns]
+    missing = [name for name in columns if name not in given]
+    twice = sorted({name for name in given if given.count(name) > 1})
+    problems = [
+        Problem(label, 1, name, f"column `{name}` is missing{nearest(name, extra)}", remedy)
+        for name in missing
+    ]
+    problems += [Problem(label, 1, name, f"column `{name}` stands there twice", remedy) for name in twice]
+    if not problems:
+        problems = [Problem(label, 1, name, f"unknown column `{name}`", remedy) for name in extra]
+    return problems
 
 
 NOT_A_NUMBER: Final = ("is not a number", "write plain digits with a decimal point, or leave it blank")
@@ -251,6 +269,7 @@ def _register(figures: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
         "series": name, "unit_of_measure": str(figures["unit_of_measure"].iloc[0]),
         "frequency": "D" if days < 7 else "M" if days < 32 else "Q" if days < 93 else "A",
         "kind": kind, "published_before_end": False, "min": -np.inf, "max": np.inf,
-        "description": str(users["note"]), "file": str(users["file"]), "row": int(users["row"]),
+        "description": str(users["note"]) or f"Added with {users['file']}",
+        "file": str(users["file"]), "row": int(users["row"]),
     }  # fmt: skip
     return pd.DataFrame([record])

@@ -27,6 +27,8 @@ REQUIRED: Final = tuple(name for name in OBSERVATION_COLUMNS if name not in (*NU
 # source key free for figures that a user adds
 USER: Final = "user"
 FLAGS: Final = ("trend", "memory", "anchor")
+OPTION_FORMS: Final = "use trend, memory, anchor, group=NAME, sign=-1 or drop=QUALITY, joined by `;`"
+OPTIONS: Final = (*FLAGS, "group", "sign", "drop")
 
 # ISO 3166-1 alpha-3, EUR for the sum over the European hosts
 STATE_CODES: Final = frozenset(
@@ -335,20 +337,22 @@ def _indicator_faults(
                     yield "units", message, f"use {', '.join(known) or 'another series'} or add figures"
     for option in row["options"].split(";") if row["options"] else ():
         if fault := _option_fault(option):
-            yield "options", fault, "use trend, memory, anchor, group=NAME or sign=-1, joined by `;`"
+            yield "options", fault, OPTION_FORMS
     yield from _window_faults(row)
 
 
 def _option_fault(option: str) -> str:
     name, equals, value = option.partition("=")
-    if name not in (*FLAGS, "group", "sign"):
-        return f"unknown option `{option}`{nearest(name, (*FLAGS, 'group', 'sign'))}"
+    if name not in OPTIONS:
+        return f"unknown option `{option}`{nearest(name, OPTIONS)}"
     if name in FLAGS and equals:
         return f"the option `{name}` takes no value"
     if name == "group" and not value:
         return "the option `group` needs a name"
     if name == "sign" and value not in ("1", "-1"):
         return f"the option `sign` is 1 or -1, not `{value}`"
+    if name == "drop" and (fault := _quality_fault(value.replace("+", ";"))):
+        return f"the option `drop` names the unknown quality {fault}"
     return ""
 
 

@@ -44,12 +44,18 @@ def print_frame(frame: pd.DataFrame, caption: str) -> None:
 
 
 def print_item(record: dict[str, Any]) -> None:
-    """One thing, a line per key that says something."""
-    width = max(len(key) for key in record) + 2
+    """One thing, a row per key that says something."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
     for key, value in plain(record).items():
+        if isinstance(value, dict):
+            value = {name: item for name, item in value.items() if item not in (None, "", [], {})}
         if value not in (None, "", [], {}):
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            typer.echo(f"{key.replace('_', ' '):<{width}}{text}")
+            said = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            table.add_row(key.replace("_", " "), Text(said))
+    console().print(table)
 
 
 def print_json(value: Any) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import matplotlib.dates as mdates
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -18,21 +17,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
+from escalation_forecast.report.question_plot import plot_questions
 from escalation_forecast.report.style import (
     AHEAD,
-    GRID,
     INK,
     MUTED,
     PAST,
     SMALL,
     THIRD,
-    clean,
     fan,
     flag_events,
     frame,
     new_figure,
     title,
+    year_axis,
 )
 from escalation_forecast.report.tables import (
     THRESHOLD,
@@ -42,8 +42,10 @@ from escalation_forecast.report.tables import (
     theatre_summaries,
     three_year_mean,
 )
-from escalation_forecast.report.terminal import common_title, percent
+from escalation_forecast.report.terminal import percent, signed
 from escalation_forecast.schema import CORE_FOUR, DataError
+
+__all__ = ["plot_indicators", "plot_latent", "plot_questions", "plot_spending", "read_events", "save_plots"]
 
 EVENT_COLUMNS: Final = ("date", "theatre", "label", "source")
 OTHER_STATES: Final = ("USA", "RUS", "AUS", "PHL")
@@ -97,19 +99,19 @@ def plot_latent(
         own = levels.sel(theatre=name)
         fan(ax, months[past], own.isel(month=past), PAST)
         fan(ax, months[ahead], own.isel(month=ahead), AHEAD)
-        ax.set_xlim(months[0], months[-1])
+        year_axis(ax, months, 5)
         ax.axhline(0, color=MUTED, linewidth=0.6)
-        ax.axvline(first, color=INK, linewidth=0.8, linestyle=(0, (3, 2)))
         low, high = float(own.sel(quantile="q10").min()), float(own.sel(quantile="q90").max())
+        ax.plot([first, first], [low - 0.1, high + 0.1], color=INK, linewidth=0.8, linestyle=(0, (3, 2)))
+        ax.yaxis.set_major_locator(MaxNLocator(6, integer=True))
         dated = events[(events["theatre"] == name) & events["date"].between(months[0], months[-1])]
         at = months.searchsorted(dated["date"], side="right") - 1
         flag_events(ax, dated, own.sel(quantile="q90").values[at].tolist(), low - 0.1, high + 0.1)
-        _year_axis(ax, 5)
         title(ax, entries[name]["label"], _theatre_finding(entries[name]))
     frame(
         figure,
         f"Military tension by theatre, {months[0]:%B %Y} to {months[-1]:%B %Y}",
-        "Standard deviations from each theatre's own mean of 2010-2019. Dashed line: first month of the forecast.",
+        "Standard deviations from the theatre's own mean of 2010-2019. Dashed: start of the forecast.",
         summary,
         "Events are for orientation and do not enter the model (data/events.csv).",
     )
@@ -130,61 +132,26 @@ def plot_spending(paths: xr.Dataset, summary: Mapping[str, Any] | None = None) -
     means = three_year_mean(paths).stack(sample=("chain", "draw"))
     for ax, state in zip(axes, (*CORE_FOUR, *OTHER_STATES), strict=True):
         _state_panel(ax, prints.sel(state=state), means.sel(state=state), out)
-        title(ax, STATE_LABELS[state], _state_finding(means.sel(state=state), out))
-    _share_y(axes[:4])
-    _share_y(axes[4:])
+        title(ax, STATE_LABELS[state], _state_finding(means.sel(state=state), out), below=True)
+    _share_y(axes[:4].tolist())
     frame(
         figure,
         "Real growth of military spending and the 5 % rule",
         "Per cent a year at constant prices, each figure within one SIPRI release.",
         summary,
-        "Open circles: forecasts of first prints with 80 % intervals. Missing points: release not held.",
+        "Missing points: release not held. The lower row has its own scales.",
     )
-    dot = {"linestyle": "", "marker": "o"}
     _key(
         figure,
         0.875,
         [
-            Line2D([], [], color=INK, markersize=4, label="first print", **dot),
-            Line2D([], [], color=MUTED, markersize=2, alpha=0.6, label="later prints", **dot),
+            _dot("first print", color=INK, markersize=4),
+            _dot("later prints", color=MUTED, markersize=2, alpha=0.6),
+            _dot("forecast of it, 80 %", color="white", markeredgecolor=INK, markersize=4),
             Line2D([], [], color=PAST, linewidth=1.4, label="3-year mean"),
-            Patch(color=AHEAD, alpha=0.4, label="forecast of it (50, 80 %)"),
+            Patch(color=AHEAD, alpha=0.4, label="forecast of it, 50 and 80 %"),
             Line2D([], [], color=THIRD, linewidth=1, linestyle="--", label="5 % threshold"),
         ],
-    )
-    return figure
-
-
-def plot_questions(summary: Mapping[str, Any]) -> Figure:
-    """Probabilities with Monte Carlo error and base rate; the arms race by year beside them."""
-    questions = [q for q in summary["questions"] if q["probability"] is not None]
-    rows = _question_rows(questions)
-    yearly = _by_year(questions)
-    counts = [q for q in summary["questions"] if q["kind"] == "count" and q["distribution"]]
-    height = max(5.0, 1.5 + 0.205 * len(rows))
-    figure = new_figure(13, height, 1, 1)[0]
-    figure.clear()
-    top, bottom = 1 - 0.95 / height, 0.55 / height
-    right = bool(yearly) + bool(counts)
-    grid = figure.add_gridspec(
-        max(right, 1), 2 if right else 1, left=0.2, right=0.985, top=top, bottom=bottom, wspace=0.13,
-        hspace=0.3, width_ratios=(1.25, 1) if right else None,
-    )  # fmt: skip
-    ax = figure.add_subplot(grid[:, 0])
-    clean(ax)
-    _dot_plot(ax, rows)
-    panels = [figure.add_subplot(grid[n, 1]) for n in range(right)]
-    for panel in panels:
-        clean(panel)
-    if yearly:
-        _year_lines(panels[0], yearly)
-    if counts:
-        _count_bars(panels[-1], counts)
-    frame(
-        figure,
-        f"Probabilities of {len(questions)} questions as of {summary['as_of']}",
-        "Dot: probability with its Monte Carlo error (95 %). Diamond: base rate of the reference class.",
-        summary,
     )
     return figure
 
@@ -207,14 +174,15 @@ def plot_indicators(paths: xr.Dataset, summary: Mapping[str, Any] | None = None,
     )
     for ax in axes[len(names) :]:
         ax.set_visible(False)
+    for ax in axes[max(len(names) - 3, 0) : len(names)]:
+        ax.tick_params(labelbottom=True)
     past = months < first
     for ax, name in zip(axes, names, strict=False):
         own = levels.sel(indicator=name)
         ax.plot(months[past], own.sel(quantile="q50").values[past], color=PAST, linewidth=1.0)
         fan(ax, months[~past], own.isel(month=~past), AHEAD)
-        ax.set_xlim(months[0], months[-1])
+        year_axis(ax, months, 3)
         ax.set_ylim(bottom=0 if float(own.min()) >= 0 else None)
-        _year_axis(ax, 3)
         title(ax, name)
     frame(
         figure,
@@ -252,14 +220,9 @@ def _minimal(paths: xr.Dataset) -> dict[str, Any]:
 def _theatre_finding(entry: Mapping[str, Any]) -> str:
     now = entry["now"]
     return (
-        f"{now['month']}: {now['median']:+.1f} ({now['low']:+.1f} to {now['high']:+.1f}), "
+        f"{now['month']}: {signed(now['median'])} ({signed(now['low'])} to {signed(now['high'])}), "
         f"above {entry['percentile']:.0f} % of months since 1990"
     )
-
-
-def _year_axis(ax: Axes, step: int) -> None:
-    ax.xaxis.set_major_locator(mdates.YearLocator(step))
-    ax.xaxis.set_major_formatter(mdates.DateFormatter("%Y"))
 
 
 def _bands(colour: str, what: str) -> list[Any]:
@@ -268,6 +231,10 @@ def _bands(colour: str, what: str) -> list[Any]:
         Patch(color=colour, alpha=0.45, label="50 %"),
         Patch(color=colour, alpha=0.18, label="80 %"),
     ]
+
+
+def _dot(label: str, **style: Any) -> Line2D:
+    return Line2D([], [], linestyle="", marker="o", label=label, **style)
 
 
 def _key(figure: Figure, top: float, handles: Sequence[Any]) -> None:
@@ -296,7 +263,7 @@ def _state_panel(ax: Axes, prints: xr.DataArray, means: xr.DataArray, out: xr.Da
     levels = quantiles(first)
     for year in years[~known]:
         at = {q: float(levels.sel(quantile=q, year=year)) for q in ("q10", "q50", "q90")}
-        ax.plot([year, year], [at["q10"], at["q90"]], color=INK, linewidth=0.8)
+        ax.plot([year, year], [at["q10"], at["q90"]], color=MUTED, linewidth=0.9)
         ax.plot(year, at["q50"], "o", color="white", markeredgecolor=INK, markersize=3.5, markeredgewidth=0.9)
     ax.axhline(THRESHOLD, color=THIRD, linewidth=1, linestyle="--", zorder=1.8)
     ax.axhline(0, color=MUTED, linewidth=0.6)
@@ -309,93 +276,10 @@ def _state_finding(means: xr.DataArray, out: xr.DataArray) -> str:
     if not coming.size:
         return ""
     share = float((means.sel(year=coming[0]) >= THRESHOLD).mean())
-    return f"P(3-year mean ≥ 5 % in {coming[0]}) = {percent(share)}"
+    return f"3-year mean of 5 % or more in {coming[0]}: {percent(share)}"
 
 
 def _share_y(axes: Sequence[Axes]) -> None:
     limits = np.array([ax.get_ylim() for ax in axes])
     for ax in axes:
         ax.set_ylim(limits[:, 0].min(), limits[:, 1].max())
-
-
-def _question_rows(questions: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any] | str]:
-    """Questions with the heading of each family before its first member."""
-    families: dict[str, list[Mapping[str, Any]]] = {}
-    for q in questions:
-        families.setdefault(q["question"], []).append(q)
-    rows: list[Mapping[str, Any] | str] = []
-    for family, members in families.items():
-        rows += [common_title(members) or family, *members]
-    return rows
-
-
-def _dot_plot(ax: Axes, rows: Sequence[Mapping[str, Any] | str]) -> None:
-    ax.grid(axis="y", visible=False)
-    ax.grid(axis="x", color=GRID, linewidth=0.7)
-    for y, row in enumerate(rows):
-        if isinstance(row, str):
-            ax.text(-0.47, y, row, fontsize=SMALL + 0.8, fontweight="bold", color=INK, va="center",
-                    transform=ax.get_yaxis_transform())  # fmt: skip
-            continue
-        p = 100 * row["probability"]
-        ax.axhline(y, color=GRID, linewidth=0.5, zorder=0)
-        ax.text(-0.015, y, row["target"], fontsize=SMALL + 0.5, color=INK, ha="right", va="center",
-                transform=ax.get_yaxis_transform())  # fmt: skip
-        if row.get("base_rate"):
-            ax.plot(
-                100 * row["base_rate"]["rate"], y, "D", color="white", markeredgecolor=AHEAD, markersize=4
-            )
-        ax.errorbar(p, y, xerr=196 * (row.get("mcse") or 0.0), fmt="o", color=PAST, markersize=4.5,
-                    elinewidth=1.4, capsize=0)  # fmt: skip
-        ax.text(1.015, y, percent(row["probability"]), fontsize=SMALL + 0.5, color=INK, va="center",
-                transform=ax.get_yaxis_transform())  # fmt: skip
-    ax.set_xlim(0, 100)
-    ax.set_ylim(len(rows) - 0.4, -0.6)
-    ax.set_yticks([])
-    ax.xaxis.set_major_formatter("{x:.0f} %")
-
-
-def _by_year(questions: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    """Arms-race questions that are asked year by year."""
-    found: dict[str, list[Mapping[str, Any]]] = {}
-    for q in questions:
-        if q["question"].startswith("arms-race") and q["target"].isdigit():
-            found.setdefault(q["question"], []).append(q)
-    return found
-
-
-def _year_lines(ax: Axes, families: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    colours = (PAST, AHEAD, THIRD, "#CC79A7", "#56B4E9")
-    for (family, members), colour in zip(families.items(), colours, strict=False):
-        years = [int(q["target"]) for q in members]
-        ax.errorbar(
-            years, [100 * q["probability"] for q in members], color=colour, marker="o", markersize=4,
-            yerr=[196 * (q.get("mcse") or 0.0) for q in members], linewidth=1.3, label=family,
-        )  # fmt: skip
-    ax.set_xticks(sorted({int(q["target"]) for m in families.values() for q in m}))
-    ax.set_ylim(0, 100)
-    ax.yaxis.set_major_formatter("{x:.0f} %")
-    ax.legend(frameon=False, fontsize=SMALL + 0.5, loc="upper right")
-    title(ax, "Arms race, year by year")
-
-
-def _count_bars(ax: Axes, counts: Sequence[Mapping[str, Any]]) -> None:
-    """One stacked bar per target of the first count question."""
-    family = [q for q in counts if q["question"] == counts[0]["question"]]
-    keys = sorted({k for q in family for k in q["distribution"]}, key=int)
-    shades = np.linspace(0.12, 1.0, len(keys))
-    left = np.zeros(len(family))
-    for key, shade in zip(keys, shades, strict=True):
-        share = np.array([100 * q["distribution"].get(key, 0.0) for q in family])
-        ax.barh(range(len(family)), share, left=left, color=PAST, alpha=shade, height=0.6, edgecolor="white")
-        for y, (start, width) in enumerate(zip(left, share, strict=True)):
-            if width >= 5:
-                ax.text(start + width / 2, y, f"{key}: {width:.0f} %", fontsize=SMALL + 0.3, ha="center",
-                        va="center", color="white" if shade > 0.5 else INK)  # fmt: skip
-        left += share
-    ax.set_yticks(range(len(family)), [q["target"] for q in family])
-    ax.set_ylim(len(family) - 0.4, -0.6)
-    ax.set_xlim(0, 100)
-    ax.grid(visible=False)
-    ax.xaxis.set_major_formatter("{x:.0f} %")
-    title(ax, common_title(family) or family[0]["question"])

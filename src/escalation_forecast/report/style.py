@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import matplotlib.dates as mdates
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -48,10 +47,15 @@ def clean(ax: Axes) -> None:
     ax.tick_params(axis="y", length=0)
 
 
-def title(ax: Axes, name: str, finding: str = "") -> None:
-    """Name in bold on the left, what was found on the right."""
-    ax.set_title(name, loc="left", fontsize=9.5, fontweight="bold", color=INK, pad=6)
-    ax.set_title(finding, loc="right", fontsize=SMALL + 0.8, color=INK, pad=6)
+def title(ax: Axes, name: str, finding: str = "", *, below: bool = False) -> None:
+    """Name in bold on the left; what was found on the right, or below where panels are narrow."""
+    ax.set_title(name, loc="left", fontsize=9.5, fontweight="bold", color=INK, pad=17 if below else 6)
+    small = SMALL + 0.8
+    if below:
+        ax.annotate(finding, (0, 1), (0, 6), xycoords="axes fraction", textcoords="offset points",
+                    fontsize=small, color=INK)  # fmt: skip
+    else:
+        ax.set_title(finding, loc="right", fontsize=small, color=INK, pad=6)
 
 
 def frame(figure: Figure, headline: str, subtitle: str, summary: Mapping[str, Any], note: str = "") -> None:
@@ -67,6 +71,20 @@ def frame(figure: Figure, headline: str, subtitle: str, summary: Mapping[str, An
             0.5, 0.5, "DRAFT", fontsize=110, color=AHEAD, alpha=0.13, ha="center", va="center",
             rotation=25, fontweight="bold", zorder=10,
         )  # fmt: skip
+
+
+def days(dates: pd.Series[Any] | pd.DatetimeIndex) -> np.ndarray:
+    """Dates as matplotlib counts them: days since 1970."""
+    return dates.to_numpy().astype("datetime64[D]").astype(float)
+
+
+def year_axis(ax: Axes, months: pd.DatetimeIndex, step: int) -> None:
+    """Limits at the first and last month, ticks at January of every ``step``-th year."""
+    ax.set_xlim(*days(months[[0, -1]]))
+    years = [y for y in range(months[0].year, months[-1].year + 1) if y % step == 0]
+    starts = pd.DatetimeIndex([f"{y}-01-01" for y in years])
+    inside = starts >= months[0]
+    ax.set_xticks(days(starts[inside]), [str(y) for y, ok in zip(years, inside, strict=True) if ok])
 
 
 def fan(ax: Axes, x: Any, levels: xr.DataArray, colour: str, label: str = "") -> None:
@@ -88,25 +106,40 @@ class Flag:
 
 
 def place_flags(xs: Sequence[float], widths: Sequence[float], left: float, right: float) -> list[Flag]:
-    """Lowest tiers at which no label overlaps a label or a line that goes up to a higher one.
+    """Fewest tiers at which no label overlaps a label or a line that goes up to a higher one.
 
-    All in pixels. Labels start at their line; near the right edge they end at it.
+    All in pixels. A label starts at its line where it can; else it ends there or straddles it.
+    A search cut off after many tries puts every label in a tier of its own, latest lowest.
     """
-    placed: dict[int, Flag] = {}
-    gap = 4.0
-    for n in sorted(range(len(xs)), key=lambda n: -xs[n]):
-        x, width = xs[n], widths[n]
-        options = [(x - 2, x - 2 + width), (x + 2 - width, x + 2), (x - width / 2, x + width / 2)]
-        inside = [o for o in options if o[0] >= left and o[1] <= right] or [(right - width, right)]
-        tries = (Flag(x, *o, tier) for tier in range(len(xs) + 1) for o in inside)
-        placed[n] = next(
-            (f for f in tries if not any(_collide(f, other, gap) for other in placed.values())),
-            Flag(x, *inside[0], len(xs)),
-        )
-    return [placed[n] for n in range(len(xs))]
+    order = sorted(range(len(xs)), key=lambda n: -xs[n])
+    budget = 20_000
+
+    def search(depth: int, placed: list[Flag], tiers: int) -> list[Flag] | None:
+        nonlocal budget
+        if depth == len(order):
+            return placed
+        x, width = xs[order[depth]], widths[order[depth]]
+        for shift in (2, width - 2, width / 2):
+            start = min(max(x - shift, left), right - width)
+            for tier in range(tiers):
+                budget -= 1
+                flag = Flag(x, start, start + width, tier)
+                if budget > 0 and not any(_collide(flag, other) for other in placed):
+                    found = search(depth + 1, [*placed, flag], tiers)
+                    if found is not None:
+                        return found
+        return None
+
+    for tiers in range(1, len(xs) + 1):
+        if (found := search(0, [], tiers)) is not None:
+            break
+    else:
+        found = [Flag(xs[n], xs[n], xs[n] + widths[n], tier) for tier, n in enumerate(order)]
+    by_event = dict(zip(order, found, strict=True))
+    return [by_event[n] for n in range(len(xs))]
 
 
-def _collide(a: Flag, b: Flag, gap: float) -> bool:
+def _collide(a: Flag, b: Flag, gap: float = 5.0) -> bool:
     if a.tier == b.tier:
         return a.start < b.end + gap and b.start < a.end + gap
     low, high = (a, b) if a.tier < b.tier else (b, a)
@@ -125,18 +158,19 @@ def flag_events(ax: Axes, events: pd.DataFrame, tops: Sequence[float], low: floa
     """
     figure = ax.figure
     assert isinstance(figure, Figure)
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    box = ax.get_window_extent(renderer)
+    box = ax.get_window_extent()
     line = SMALL / 72 * figure.dpi * FLAG_HEIGHT
-    x = mdates.date2num(events["date"])
+    x = days(events["date"])
     first, last = ax.get_xlim()
     pixels = box.x0 + (x - first) / (last - first) * box.width
     texts = [ax.text(0, 0, label, fontsize=SMALL - 0.3, color=INK) for label in events["label"]]
-    widths = [text.get_window_extent(renderer).width for text in texts]
-    flags = place_flags(pixels.tolist(), widths, box.x0, figure.bbox.x1 - 5)
+    widths = [text.get_window_extent().width for text in texts]
+    flags = place_flags(pixels.tolist(), widths, box.x0, box.x1)
     tiers = max((flag.tier for flag in flags), default=-1) + 1
     room = (tiers * line + 6) / box.height
     span = (high - low) / (1 - room)
+    # Values are read off the data, not off the room of the labels.
+    ax.set_yticks([tick for tick in ax.get_yticks() if low <= tick <= high])
     ax.set_ylim(low, low + span)
     for day, text, flag, top in zip(x, texts, flags, tops, strict=True):
         base = high + (4 + flag.tier * line) / box.height * span

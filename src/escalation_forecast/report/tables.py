@@ -59,9 +59,14 @@ def all_risk(paths: xr.Dataset) -> xr.DataArray:
 
 def quantiles(values: xr.DataArray, levels: Mapping[str, float] = QUANTILES) -> xr.DataArray:
     """Quantiles over ``sample`` in a leading dim ``quantile``; all missing gives missing."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "All-NaN", RuntimeWarning)
-        found = np.nanquantile(values.transpose("sample", ...).values, list(levels.values()), axis=0)
+    draws = values.transpose("sample", ...).values
+    # Missing values are rare, and np.nanquantile takes many times longer.
+    found = np.quantile(draws, list(levels.values()), axis=0)
+    gaps = np.isnan(draws).any(axis=0)
+    if gaps.any():
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "All-NaN", RuntimeWarning)
+            found[:, gaps] = np.nanquantile(draws[:, gaps], list(levels.values()), axis=0)
     dims = [d for d in values.dims if d != "sample"]
     return xr.DataArray(
         found,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from itertools import groupby
-from os.path import commonprefix
+from itertools import groupby, takewhile
 from typing import Any, Final, Literal
 
 from rich import box
@@ -14,7 +14,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from escalation_forecast.schema import CORE_FOUR
+from escalation_forecast.schema import CORE_FOUR, THEATRE_LABELS
 
 Summary = Mapping[str, Any]
 
@@ -23,6 +23,20 @@ ARROWS: Final = ((0.9, "↑", "red"), (0.75, "↗", "red"), (0.25, "→", "defau
 # Continuous questions on these have their own table.
 IN_SPENDING: Final = "spending-growth"
 RIGHT: Final = "right"
+CONNECTING: Final = (
+    "in",
+    "by",
+    "on",
+    "of",
+    "for",
+    "at",
+    "the",
+    "from",
+    "within",
+    "until",
+    "above",
+    "between",
+)
 
 
 def print_summary(summary: Summary, console: Console) -> None:
@@ -56,22 +70,33 @@ def percent(probability: float | None, *, ends: bool = True) -> str:
         return "<0.1 %"
     if ends and value > 99.9:
         return ">99.9 %"
-    return f"{value:.0f} %" if 10 <= value <= 90 else f"{value:.1f} %"
+    return f"{value:.0f} %" if 10 <= value <= 95 else f"{value:.1f} %"
 
 
 def rate_text(rate: Mapping[str, Any] | None) -> str:
-    """Base rate with its counts, such as ``18 % (3 of 17 years 2009-2025)``."""
+    """Base rate with its counts, such as ``18 % (3 of 17 years 2009-2025)``.
+
+    The reference class is cut at its first qualification; the tables have it in full.
+    """
     if rate is None:
         return "-"
     share = percent(rate["rate"], ends=False) if rate["events"] else "0 %"
-    return f"{share} ({rate['events']} of {rate['trials']} {rate['reference_class']})"
+    about = re.split(r" by the | that |[;,(]", rate["reference_class"], maxsplit=1)[0].strip()
+    about = re.sub(r"(\d{4})-\d\d to (\d{4})-\d\d", r"\1-\2", about)
+    return f"{share} ({rate['events']} of {rate['trials']} {about})"
+
+
+def target_text(target: str) -> str:
+    """Target with the name of a theatre in place of its key."""
+    first, comma, rest = target.partition(",")
+    return THEATRE_LABELS.get(first, first) + comma + rest
 
 
 def trend_text(trend: Mapping[str, Any]) -> Text:
     """Arrow and change over six months; the arrow points up or down from 75 % certainty."""
     up = trend["probability_up"]
     arrow, colour = next(((a, c) for bound, a, c in ARROWS if up >= bound), ("↓", "green"))
-    return Text(f"{arrow} {_signed(trend['change_6m'])}", style=colour)
+    return Text(f"{arrow} {signed(trend['change_6m'])}", style=colour)
 
 
 def _section(console: Console, table: Table) -> None:
@@ -95,13 +120,14 @@ def _table(title: str, *columns: tuple[str, Literal["left", "right"]], caption: 
     return table
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
+    """One decimal and a sign."""
     # Adding zero turns -0.0 into 0.0.
     return f"{round(value, 1) + 0.0:+.1f}"
 
 
 def _band(value: Mapping[str, Any]) -> str:
-    return f"{_signed(value['median'])} ({_signed(value['low'])} to {_signed(value['high'])})"
+    return f"{signed(value['median'])} ({signed(value['low'])} to {signed(value['high'])})"
 
 
 def _draft_banner() -> Panel:
@@ -139,10 +165,10 @@ def _theatres(entries: Sequence[Summary]) -> Table:
         table.add_row(
             Text(entry["label"], no_wrap=True),
             _band(entry["now"]),
-            _signed(entry["year_ago"]["median"]),
+            signed(entry["year_ago"]["median"]),
             f"{entry['percentile']:.0f}",
             trend_text(entry["trend"]),
-            _signed(later["median"]) if later else "-",
+            signed(later["median"]) if later else "-",
             _pushes(entry.get("pushed_by", [])),
         )
     return table
@@ -157,7 +183,7 @@ def _questions(console: Console, questions: Sequence[Summary]) -> None:
     """Families under each other in columns of one width, so that probabilities line up."""
     if not questions:
         return
-    width = max(len(q["target"]) for q in questions) + 2
+    width = max(len(target_text(q["target"])) for q in questions) + 2
     console.print(Padding(_question_table("Questions", width), (1, 0, 0, 0)))
     for family, group in groupby(questions, key=lambda q: q["question"]):
         members = list(group)
@@ -167,17 +193,20 @@ def _questions(console: Console, questions: Sequence[Summary]) -> None:
         table.show_header = False
         for q in members:
             rate = rate_text(q.get("base_rate"))
-            table.add_row(f"  {q['target']}", percent(q["probability"]), _error(q.get("mcse")), rate)
+            table.add_row(
+                f"  {target_text(q['target'])}", percent(q["probability"]), _error(q.get("mcse")), rate
+            )
         console.print(table)
 
 
 def common_title(questions: Sequence[Summary]) -> str:
     """What the titles of a family share from the start, whole words only; empty if nothing."""
-    titles = [q["title"] for q in questions]
-    shared = commonprefix(titles)
-    if any(title != shared for title in titles):
-        shared = shared.rpartition(" ")[0]
-    return shared.rstrip(" ,:;(") if len(shared) > 15 else ""
+    words = [q["title"].split() for q in questions]
+    shared = [column[0] for column in takewhile(lambda c: len(set(c)) == 1, zip(*words, strict=False))]
+    if any(len(title) > len(shared) for title in words):
+        while shared and shared[-1].lower() in CONNECTING:
+            shared.pop()
+    return " ".join(shared).rstrip(",:;(") if len(shared) > 2 else ""
 
 
 def _question_table(title: str, width: int) -> Table:
@@ -236,7 +265,7 @@ def _growth(value: Mapping[str, Any] | None) -> str:
     if value is None or value["median"] is None:
         return "not held"
     if value["low"] == value["high"]:
-        return _signed(value["median"])
+        return signed(value["median"])
     return _band(value)
 
 
