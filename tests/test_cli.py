@@ -13,34 +13,17 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from data_folder import FIGURE, INDICATOR, SPENDING, folder, write
 from escalation_forecast.cli import app
 from escalation_forecast.schema import INDICATOR_COLUMNS, OBSERVATION_COLUMNS
 
-HEADER = ",".join(OBSERVATION_COLUMNS)
-SERIES = """\
-series,unit_of_measure,frequency,kind,published_before_end,min,max,description
-milex_constant,usd_mn,A,level,false,0,3000000,Military spending
-gpr_country,percent_of_articles,M,share,false,0,100,Press tension
-"""
-SOURCES = """\
-source,title,originator,citation,terms,url_or_repository,retrieved,coverage,caveats
-sipri-milex,Spending,SIPRI,SIPRI 2026,fair use,a folder,2026-05-01,some,none
-gpr,Press,Authors,Authors 2022,open,a folder,2026-05-01,some,none
-"""
-INDICATORS = f"""\
-{",".join(INDICATOR_COLUMNS)}
-news_korea,news,gpr_country,KOR,korea,,anchor,1990-01,,Press tension
-"""
-SPENDING = """\
-milex_constant,KOR,2022-01-01,2022-12-31,100,,,usd_mn,sipri-milex,2023,2023-04-24,estimate,
-milex_constant,KOR,2023-01-01,2023-12-31,110,,,usd_mn,sipri-milex,2024,2024-04-22,estimate,
-milex_constant,KOR,2022-01-01,2022-12-31,104,,,usd_mn,sipri-milex,2024,2024-04-22,estimate,
-"""
-NEWS = """\
-gpr_country,KOR,2023-04-01,2023-04-30,0.5,,,percent_of_articles,gpr,2024,2023-05-05,reported,
-gpr_country,KOR,2023-05-01,2023-05-31,0.7,,,percent_of_articles,gpr,2024,2023-06-05,reported,
-"""
-NEWS_ROW = NEWS.splitlines()[0]
+SPENT = SPENDING | {"period_start": "2022-01-01", "period_end": "2022-12-31"}
+FIRST_PRINT = SPENT | {"value": "100", "release": "2023", "published_at": "2023-04-24"}
+REVISED = SPENT | {"value": "104", "release": "2024", "published_at": "2024-04-22"}
+NEXT_YEAR = REVISED | {"period_start": "2023-01-01", "period_end": "2023-12-31", "value": "110"}
+APRIL = FIGURE | {"period_start": "2023-04-01", "period_end": "2023-04-30", "published_at": "2023-05-05"}
+MAY = FIGURE | {"period_start": "2023-05-01", "period_end": "2023-05-31", "published_at": "2023-06-05"}
+JUNE = FIGURE | {"period_start": "2023-06-01", "period_end": "2023-06-30", "published_at": "2023-07-05"}
 FIRST_DAY = "2023-05-05"
 
 
@@ -50,13 +33,7 @@ def run(*args: object) -> Result:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    folder = tmp_path / "data"
-    (folder / "observations").mkdir(parents=True)
-    (folder / "observations" / "figures.csv").write_text(f"{HEADER}\n{SPENDING}{NEWS}")
-    (folder / "series.csv").write_text(SERIES)
-    (folder / "sources.csv").write_text(SOURCES)
-    (folder / "indicators.csv").write_text(INDICATORS)
-    return folder
+    return folder(tmp_path / "data", {"figures": [FIRST_PRINT, NEXT_YEAR, REVISED, APRIL, MAY]})
 
 
 @pytest.fixture
@@ -77,18 +54,15 @@ def fit(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return asked
 
 
-def figures(tmp_path: Path, *rows: str, header: str = HEADER) -> list[object]:
-    path = tmp_path / "mine.csv"
-    path.write_text("\n".join([header, *rows, ""]))
-    return ["--observations", path]
+def figures(
+    tmp_path: Path, *rows: dict[str, str], header: tuple[str, ...] = OBSERVATION_COLUMNS
+) -> list[object]:
+    return ["--observations", write(tmp_path / "mine.csv", header, [list(row.values()) for row in rows])]
 
 
 def catalogue(tmp_path: Path, **changed: str) -> list[object]:
-    cells = dict(zip(INDICATOR_COLUMNS, INDICATORS.splitlines()[1].split(","), strict=True))
-    cells |= {"indicator": "mine", "options": ""} | changed
-    path = tmp_path / "rows.csv"
-    path.write_text(f"{','.join(INDICATOR_COLUMNS)}\n{','.join(cells.values())}\n")
-    return ["--indicators", path]
+    row = INDICATOR | {"indicator": "mine"} | changed
+    return ["--indicators", write(tmp_path / "rows.csv", INDICATOR_COLUMNS, [list(row.values())])]
 
 
 def priors(tmp_path: Path, text: str) -> list[object]:
@@ -105,23 +79,25 @@ def questions(tmp_path: Path, text: str) -> list[object]:
 
 BAD_INPUT = {
     "malformed table": (
-        lambda p: figures(p, NEWS_ROW + ",one,more"),
+        lambda p: figures(p, JUNE | {"a": "one", "b": "more"}),
         ["mine.csv, row 2", "15 cells where the header has 13"],
     ),
     "missing column": (
-        lambda p: figures(p, header=HEADER.replace("published_at", "publishd")),
+        lambda p: figures(
+            p, JUNE, header=tuple("publishd" if n == "published_at" else n for n in OBSERVATION_COLUMNS)
+        ),
         ["mine.csv, row 1", "`published_at` is missing"],
     ),
     "no number": (
-        lambda p: figures(p, NEWS_ROW.replace("0.5", "half").replace("2023-04", "2022-04")),
+        lambda p: figures(p, JUNE | {"value": "half"}),
         ["mine.csv, row 2", "`half` is not a number"],
     ),
     "unknown series": (
-        lambda p: figures(p, NEWS_ROW.replace("gpr_country", "gpr_contry")),
+        lambda p: figures(p, JUNE | {"series": "gpr_contry"}),
         ["row 2", "unknown series `gpr_contry`", "`gpr_country`"],
     ),
     "unknown unit": (
-        lambda p: figures(p, NEWS_ROW.replace("KOR", "KRO")),
+        lambda p: figures(p, JUNE | {"unit": "KRO"}),
         ["row 2", "unknown unit `KRO`"],
     ),
     "unknown theatre": (
@@ -129,12 +105,12 @@ BAD_INPUT = {
         ["rows.csv, row 2", "unknown theatre `koera`", "`korea`"],
     ),
     "duplicate figure": (
-        lambda p: figures(p, NEWS_ROW),
+        lambda p: figures(p, APRIL),
         ["mine.csv, row 2", "is already in row 5 of data/observations/figures.csv"],
     ),
     "published before its period ended": (
-        lambda p: figures(p, NEWS_ROW.replace("2024,2023-05-05", "2023,2023-04-20")),
-        ["row 2", "published_at 2023-04-20", "before the period ends"],
+        lambda p: figures(p, JUNE | {"published_at": "2023-06-20"}),
+        ["row 2", "published_at 2023-06-20", "before the period ends"],
     ),
     "prior that cannot be normalised": (
         lambda p: priors(p, "[priors.phi]\nparameters = { alpha = -1 }\n"),
@@ -207,7 +183,7 @@ def test_out_that_is_a_file_is_refused(data: Path, tmp_path: Path) -> None:
 
 
 def test_forecast_hands_over_what_was_asked(data: Path, tmp_path: Path, fit: dict[str, Any]) -> None:
-    mine = figures(tmp_path, NEWS_ROW.replace("2023-04", "2023-06").replace("2023-05-05", "2023-07-05"))
+    mine = figures(tmp_path, JUNE)
     changed = priors(tmp_path, "[priors.phi]\nparameters = { alpha = 9 }\n")
     result = run(
         "forecast", "--data", data, *mine, *changed, "--as-of", "2023-07-31", "--horizon", 12, "--seed", 7,
@@ -283,11 +259,8 @@ def test_show_says_so_when_there_is_nothing(data: Path) -> None:
 
 
 def test_list_counts_a_users_own_series(data: Path, tmp_path: Path) -> None:
-    mine = figures(
-        tmp_path,
-        "drills,KOR,2023-05-01,2023-05-31,4,,,events,user,1,2023-06-01,coded,",
-        "drills,KOR,2023-06-01,2023-06-30,2,,,events,user,1,2023-07-01,coded,",
-    )
+    drills = JUNE | {"series": "drills", "unit_of_measure": "events", "source": "user", "value": "4"}
+    mine = figures(tmp_path, drills, drills | {"release": "r2", "value": "2"})
     row = catalogue(tmp_path, indicator="drills_korea", family="count", series="drills", start="2023-05")
     result = run("data", "list", "--data", data, *mine, *row, "--json")
     assert result.exit_code == 0, result.output
@@ -297,10 +270,10 @@ def test_list_counts_a_users_own_series(data: Path, tmp_path: Path) -> None:
 def test_validate_lists_every_problem_with_its_row(data: Path) -> None:
     assert run("data", "validate", "--data", data).exit_code == 0
     table = data / "observations" / "figures.csv"
-    table.write_text(table.read_text().replace("0.7", "700").replace("KOR,2022", "KOREA,2022"))
+    table.write_text(table.read_text().replace("0.5", "500").replace("KOR,2022", "KOREA,2022"))
     result = run("data", "validate", "--data", data, "--json")
     assert result.exit_code == 2
-    assert [problem["row"] for problem in json.loads(result.stdout)] == [2, 4, 6]
+    assert [problem["row"] for problem in json.loads(result.stdout)] == [2, 4, 5, 6]
     plain = run("data", "validate", "--data", data)
     assert "figures.csv, row 6" in plain.stdout
 

@@ -66,9 +66,10 @@ def _numba_ar_filter(op: ARFilter, **_: Any) -> Any:
 ar_filter = ARFilter()
 
 
-def student_t(z: Any, nu: Any) -> Any:
-    """Log density of a unit-scale Student-t at ``z`` up to a constant that depends on ``nu`` alone."""
-    return -0.5 * (nu + 1.0) * pt.log1p(z * z / nu)
+def student_t_rows(error: Any, scale: Any, nu: Any) -> Any:
+    """Log density of Student-t errors, row by row, up to a constant that depends on ``nu`` alone."""
+    z = error / scale
+    return -0.5 * (nu + 1.0) * pt.log1p(z * z / nu) - pt.log(scale)
 
 
 def log_sigmoid_difference(high: Any, low: Any) -> Any:

@@ -17,11 +17,11 @@ import pymc as pm
 import pytensor.tensor as pt
 from pymc.math import logit
 
-from escalation_forecast.kernels import ar_filter, log_sigmoid_difference, student_t
+from escalation_forecast.kernels import ar_filter, log_sigmoid_difference, student_t_rows
 from escalation_forecast.panel import LATENTS, STOCKS, Panel
 from escalation_forecast.priors import Priors
 from escalation_forecast.schema import STATES, THEATRES, DataError
-from escalation_forecast.spending_panel import RECENT
+from escalation_forecast.spending_panel import LATE_AGES, SpendingPanel
 
 MODEL_VERSION = "1"
 SPILLOVERS: tuple[tuple[str, str], ...] = (
@@ -67,7 +67,7 @@ def build_model(panel: Panel, priors: Priors) -> pm.Model:
     pymc.Model
         Deterministics kept for the posterior: ``eta`` (theatre and global, month) on the model's
         scale, ``growth`` (state, forward_year), ``first_print`` (state, forward_year),
-        ``remaining_revision`` (state, recent), ``growth_level`` (state, spending_year),
+        ``revision`` (state), ``growth_level`` (state, spending_year),
         ``log_stock`` (stock, report_month).
     """
     coords = model_coords(panel)
@@ -110,7 +110,7 @@ def model_coords(panel: Panel) -> dict[str, list[Any]]:
         "state": list(STATES),
         "spending_year": list(panel.spending.years),
         "forward_year": list(panel.spending.forward_years),
-        "recent": list(range(1, RECENT + 1)),
+        "late_age": list(LATE_AGES),
         "stock": list(STOCKS),
         "report_month": list(panel.stock_months),
         "body": list(panel.bodies),
@@ -204,8 +204,8 @@ def reading_block(panel: Panel, data: dict[str, Any], flat: Any, draw: Draw) -> 
     error = data["reading_y"] - intercept[item] - slope * flat[data["reading_index"]]
     error_before = data["reading_y_previous"] - intercept[item] - slope * flat[data["reading_index_previous"]]
     scale = noise_row / pt.sqrt(1.0 - (1.0 - linked) * rho_row**2)
-    z = (error - linked * rho_row * error_before) / scale
-    pm.Potential("readings", (student_t(z, pt.constant(df)[item]) - pt.log(scale)).sum())
+    innovation = error - linked * rho_row * error_before
+    pm.Potential("readings", student_t_rows(innovation, scale, pt.constant(df)[item]).sum())
 
 
 def _by_anchor(items: pd.DataFrame, draw: Draw) -> Any:
@@ -313,7 +313,7 @@ def spending_block(panel: Panel, eta: Any, draw: Draw) -> None:
     sp = panel.spending
     n_printed = len(sp.years) - len(sp.forward_years)
     level = _growth_level(sp, draw)
-    rem = _remaining_revision(sp, draw)
+    revision, forward_revision = _remaining_revision(sp, draw)
     slopes = {name: draw(name) for name in ("growth_persistence", "threat_slope", "reaction", "gdp_slope")}
     noise, df = draw("growth_noise"), draw.constant("growth_df")
 
@@ -323,7 +323,8 @@ def spending_block(panel: Panel, eta: Any, draw: Draw) -> None:
 
     settled = np.where(sp.printed, sp.growth, 0.0)[:, :n_printed]
     missing = ~sp.printed[:, :n_printed]
-    growth = settled + missing * level[:, :n_printed] + _place(rem["revision"], sp)
+    newest = (np.arange(n_printed) == n_printed - 1) & sp.printed[:, :n_printed]
+    growth = settled + missing * level[:, :n_printed] + newest * revision[:, None]
 
     def expected(y: int, before: Any) -> Any:
         gap = before - level[:, y - 1]
@@ -346,8 +347,7 @@ def spending_block(panel: Panel, eta: Any, draw: Draw) -> None:
         + slopes["gdp_slope"] * sp.gdp[:, : n_printed - 1]
     )
     both = (sp.printed[:, 1:n_printed] & sp.printed[:, : n_printed - 1]).astype(float)
-    z = (growth[:, 1:] - mean) / noise[:, None]
-    pm.Potential("growth_steps", (both * (student_t(z, df) - pt.log(noise)[:, None])).sum())
+    pm.Potential("growth_steps", (both * student_t_rows(growth[:, 1:] - mean, noise[:, None], df)).sum())
 
     innovation = pm.StudentT("growth_innovation", nu=df, mu=0.0, sigma=1.0, dims=("state", "forward_year"))
     columns, last = [], before if n_printed == 0 else growth[:, -1]
@@ -357,12 +357,12 @@ def spending_block(panel: Panel, eta: Any, draw: Draw) -> None:
     forward = pt.stack(columns, axis=1)
     pm.Deterministic("growth", forward, dims=("state", "forward_year"))
     first_print = pm.Deterministic(
-        "first_print", forward - rem["forward"], dims=("state", "forward_year")
+        "first_print", forward - forward_revision, dims=("state", "forward_year")
     )
     _budget_readings(sp, first_print, draw)
 
 
-def _growth_level(sp: Any, draw: Draw) -> Any:
+def _growth_level(sp: SpendingPanel, draw: Draw) -> Any:
     steps = pm.Normal("growth_level_innovation", 0.0, 1.0, dims=("state", "spending_year"))
     walk = ar_filter(steps, pt.ones(len(STATES)))
     centred = walk - walk[:, : len(sp.years) - len(sp.forward_years)].mean(axis=1, keepdims=True)
@@ -370,34 +370,30 @@ def _growth_level(sp: Any, draw: Draw) -> Any:
     return pm.Deterministic("growth_level", level, dims=("state", "spending_year"))
 
 
-def _remaining_revision(sp: Any, draw: Draw) -> dict[str, Any]:
-    """Revisions still to come, in points, and the density of the revisions seen."""
-    first, decay = draw("revision_first"), draw("revision_decay")
-    state, df = draw("revision_state"), draw.constant("revision_df")
+def _remaining_revision(sp: SpendingPanel, draw: Draw) -> tuple[Any, Any]:
+    """Revision still to come of the newest printed year and of the years ahead, in points.
+
+    First revisions are Student-t with a scale by state. Later ones are rare; their chance by age and
+    their size are learned here for the forecast of prints.
+    """
+    df = draw.constant("revision_df")
+    scale = draw("revision_scale") * draw("revision_state")
     seen = sp.revisions
-    scale = first * state[seen["state"]] * decay ** (seen["age"] - 1.0) * seen["gap"]
-    if len(seen["step"]):
-        z = seen["step"] / scale
-        pm.Potential("revision_steps", (student_t(z, df) - pt.log(scale)).sum())
-    total = first / pt.sqrt(1.0 - decay**2)
-    ages = np.arange(1.0, RECENT + 1.0)
-    raw = pm.StudentT("revision_innovation", nu=df, mu=0.0, sigma=1.0, dims=("state", "recent"))
-    forward = pm.StudentT("forward_revision", nu=df, mu=0.0, sigma=1.0, dims=("state", "forward_year"))
-    revision = raw * state[:, None] * total * decay ** (ages[None, :] - 1.0)
-    pm.Deterministic("remaining_revision", revision, dims=("state", "recent"))
-    return {"revision": revision, "forward": forward * state[:, None] * total}
+    pm.Potential("first_revisions", student_t_rows(seen["step"], scale[seen["state"]], df).sum())
+
+    chance, size = draw("late_revision_chance"), draw("late_revision_size")
+    late = sp.late_revisions
+    quiet = late["trials"] - late["changed"]
+    pm.Potential("late_revisions", (late["changed"] * pt.log(chance) + quiet * pt.log1p(-chance)).sum())
+    pm.Potential("late_sizes", student_t_rows(late["size"], size, df).sum())
+
+    newest = pm.StudentT("revision_innovation", nu=df, mu=0.0, sigma=1.0, dims="state")
+    ahead = pm.StudentT("forward_revision_innovation", nu=df, mu=0.0, sigma=1.0, dims=("state", "forward_year"))
+    pm.Deterministic("revision", newest * scale, dims="state")
+    return newest * scale, ahead * scale[:, None]
 
 
-def _place(revision: Any, sp: Any) -> Any:
-    """Spread revisions by age over the printed years: (state, recent) to (state, year)."""
-    n_printed = len(sp.years) - len(sp.forward_years)
-    age = sp.age[:, :n_printed]
-    has = (age >= 1) & (age <= RECENT)
-    rows = np.broadcast_to(np.arange(age.shape[0])[:, None], age.shape)
-    return has * revision[rows, np.clip(age - 1, 0, RECENT - 1)]
-
-
-def _budget_readings(sp: Any, first_print: Any, draw: Draw) -> None:
+def _budget_readings(sp: SpendingPanel, first_print: Any, draw: Draw) -> None:
     """Announced growth less expected inflation as a reading of the first print."""
     budgets = sp.budgets
     bias, noise = draw("budget_bias"), draw("budget_noise")
@@ -412,5 +408,5 @@ def _budget_readings(sp: Any, first_print: Any, draw: Draw) -> None:
         np.where(printed, budgets["first_print"], 0.0)[use],
     )
     scale = noise[state] * (1.0 + 0.5 * recalled)
-    z = (budgets["value"][use] - target - bias[state]) / scale
-    pm.Potential("budgets", (student_t(z, 4.0) - pt.log(scale)).sum())
+    error = budgets["value"][use] - target - bias[state]
+    pm.Potential("budgets", student_t_rows(error, scale, 4.0).sum())

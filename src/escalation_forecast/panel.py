@@ -376,15 +376,18 @@ def _stocks(store: Store, stock_months: pd.DatetimeIndex, bodies: list[str]) -> 
     """Dated reports of a stock as intervals of its logarithm, with the position of the reporting body."""
     out = _Columns("stock", "month", "source", "low", "high")
     for position, series in enumerate(STOCKS):
-        frame = store.latest(series)
+        frame = store.releases(series)
         month = frame["period_start"].dt.to_period("M").dt.to_timestamp()
         frame = frame.assign(month=month)
         frame = frame[(frame["month"] >= STOCK_START) & ~(frame["value"] == 0)]
-        point = frame["value"].notna() & frame["low"].isna() & frame["high"].isna()
-        exact = frame["low"].notna() & frame["high"].notna()
-        low = np.where(point, 0.95 * frame["value"], frame["low"])
-        high = np.where(point, 1.05 * frame["value"], frame["high"])
-        narrow = exact & (frame["low"] >= frame["high"])
+        value, low, high = (frame[name].to_numpy(float) for name in ("value", "low", "high"))
+        # A count at one front is at least that many in the country.
+        part = frame["note"].str.contains("kursk|border", case=False).to_numpy(bool)
+        floor = np.where(np.isnan(low), value, low)
+        point = np.isnan(low) & np.isnan(high)
+        low = np.where(part, floor, np.where(point, 0.95 * value, low))
+        high = np.where(part, np.nan, np.where(point, 1.05 * value, high))
+        narrow = low >= high
         low, high = np.where(narrow, 0.95 * low, low), np.where(narrow, 1.05 * high, high)
         out.append(
             stock=np.full(len(frame), position, np.int32),

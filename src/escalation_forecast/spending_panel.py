@@ -16,8 +16,9 @@ from escalation_forecast.store import Store
 
 SPENDING = "milex_constant"
 FIRST_YEAR = 1990
-RECENT = 5  # ages whose remaining revision is a free quantity; older prints count as settled
-MAX_REVISION_AGE = 10
+LATE_AGES = (2, 3, 4)  # ages at which a print may still be revised, now and then, after its first revision
+CHANGED = 0.05  # points; smaller steps are rebasing of prices
+BUDGET_STATES = ("CHN", "JPN", "KOR", "TWN")
 PSEUDO_RELEASE = "2017p"
 
 
@@ -40,7 +41,9 @@ class SpendingPanel:
     prints : pandas.DataFrame
         Every print known: state, year, release_year, age, growth.
     revisions : dict of numpy.ndarray
-        Steps between successive releases: state, age, gap, step.
+        Steps from first to second print: state, step.
+    late_revisions : dict of numpy.ndarray
+        By age in ``LATE_AGES``: steps seen and steps that changed the figure; and the sizes of the latter.
     budgets : dict of numpy.ndarray
         Announced growth less expected inflation: state, year (position), value, first_print (or NaN),
         recalled.
@@ -57,6 +60,7 @@ class SpendingPanel:
     release: str
     prints: pd.DataFrame
     revisions: dict[str, np.ndarray]
+    late_revisions: dict[str, np.ndarray]
     budgets: dict[str, np.ndarray]
     gdp: np.ndarray
     exposure: np.ndarray
@@ -87,6 +91,7 @@ def build_spending(store: Store, as_of: pd.Timestamp, grid_years: np.ndarray) ->
     columns = latest["year"].to_numpy() - FIRST_YEAR
     growth[rows, columns] = latest["growth"]
     age[rows, columns] = latest["age"]
+    first_revisions, late_revisions = _revision_steps(prints[prints["release"] != PSEUDO_RELEASE])
     return SpendingPanel(
         years=years,
         growth=growth,
@@ -94,7 +99,8 @@ def build_spending(store: Store, as_of: pd.Timestamp, grid_years: np.ndarray) ->
         age=age,
         release=newest,
         prints=prints,
-        revisions=_revision_steps(prints[prints["release"] != PSEUDO_RELEASE]),
+        revisions=first_revisions,
+        late_revisions=late_revisions,
         budgets=_budgets(store, prints, years),
         gdp=_covariate(store, "gdp_growth", years),
         exposure=_weights(store, "exposure.csv", "theatre", THEATRES),
@@ -139,23 +145,27 @@ def _newest_release(store: Store) -> str:
     return PSEUDO_RELEASE
 
 
-def _revision_steps(prints: pd.DataFrame) -> dict[str, np.ndarray]:
+def _revision_steps(prints: pd.DataFrame) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """First revisions by state, and how often and how much later ones change a figure."""
     wide = prints.pivot_table(index=["state", "year"], columns="release_year", values="growth")
     rows = []
-    releases = list(wide.columns)
+    releases = [int(release) for release in wide.columns]
     for before, after in zip(releases[:-1], releases[1:], strict=True):
         step = (wide[after] - wide[before]).dropna()
-        for (state, year), value in step.items():
-            age = int(before) - int(year)
-            if 1 <= age <= MAX_REVISION_AGE:
-                rows.append((STATES.index(state), age, int(after) - int(before), value))
-    table = np.array(rows, float).reshape(-1, 4)
-    return {
-        "state": table[:, 0].astype(np.int32),
-        "age": table[:, 1],
-        "gap": table[:, 2],
-        "step": table[:, 3],
+        rows += [
+            (STATES.index(state), before - int(year), value)
+            for (state, year), value in step.items()
+            if 1 <= before - int(year) <= LATE_AGES[-1]
+        ]
+    state, age, size = np.array(rows, float).reshape(-1, 3).T
+    first = age == 1
+    changed = np.abs(size) > CHANGED
+    late = {
+        "trials": np.array([np.sum(age == a) for a in LATE_AGES], float),
+        "changed": np.array([np.sum((age == a) & changed) for a in LATE_AGES], float),
+        "size": size[~first & changed],
     }
+    return {"state": state[first].astype(np.int32), "step": size[first]}, late
 
 
 def _budgets(store: Store, prints: pd.DataFrame, years: np.ndarray) -> dict[str, np.ndarray]:
@@ -167,7 +177,7 @@ def _budgets(store: Store, prints: pd.DataFrame, years: np.ndarray) -> dict[str,
     rows = []
     for row in announced.itertuples():
         year = row.period_start.year
-        if row.unit not in STATES or year not in years or not np.isfinite(row.value):
+        if row.unit not in BUDGET_STATES or year not in years or not np.isfinite(row.value):
             continue
         known = inflation[(inflation["unit"] == row.unit) & (inflation["published_at"] <= row.published_at)]
         known = known[known["period_start"].dt.year < year]
