@@ -29,6 +29,7 @@ SPILLOVERS: tuple[tuple[str, str], ...] = (
     ("taiwan", "south_china_sea"),
     ("east_china_sea", "taiwan"),
 )
+CENTRED_MONTHS = 300  # 1990 to 2014: eta has mean zero there, whatever as_of
 SHORT_MEMORY = 0.5  # upper bound of the persistence of an item's own error
 READING_DF = {"news": 5.0, "annual": 5.0, "transfer": 5.0, "troops": 4.0}
 
@@ -143,9 +144,11 @@ def latent_block(panel: Panel, draw: Draw) -> Any:
     knots = draw("slow_step") * ar_filter(steps, pt.ones(len(THEATRES)))
     left, weight = _interpolation(panel.months)
     level = knots[:, left] * (1.0 - weight) + knots[:, left + 1] * weight
-    theatre = scale[:, None] * fast + level - level.mean(axis=1, keepdims=True)
-    theatre = _spill(theatre, draw("spillover"))
-    return pm.Deterministic("eta", pt.concatenate([theatre, path[-1:]], axis=0), dims=("latent", "month"))
+    theatre = _spill(scale[:, None] * fast + level, draw("spillover"))
+    latents = pt.concatenate([theatre, path[-1][None, :]], axis=0)
+    # Where zero lies is a matter of the intercepts; a free mean beside them is a ridge.
+    eta = latents - latents[:, :CENTRED_MONTHS].mean(axis=1, keepdims=True)
+    return pm.Deterministic("eta", eta, dims=("latent", "month"))
 
 
 def _spill(theatre: Any, spillover: Any) -> Any:
@@ -243,22 +246,15 @@ def count_block(panel: Panel, data: dict[str, Any], flat: Any, draw: Draw) -> No
 
 
 def share_block(data: dict[str, Any], flat: Any, draw: Draw) -> None:
-    """Beta-binomial number of senders that act, by rising factorials (few trials, exact)."""
-    item, k, n = data["share_item"], data["share_k"], data["share_n"]
+    """Beta-binomial number of senders that act, by rising factorials: one row per factor (exact)."""
+    item = data["share_item"]
     loading, intercept = draw("share_loading"), draw("share_intercept")
-    p = pt.sigmoid(intercept[item] + loading[item] * flat[data["share_index"]])
-    concentration = draw("share_concentration")[item]
-    largest = int(data["share_n"].get_value().max(initial=1))
-    total = 0.0
-    a, b = concentration * p, concentration * (1.0 - p)
-    for i in range(largest):
-        total = (
-            total
-            + pt.switch(k > i, pt.log(a + i), 0.0)
-            + pt.switch(n - k > i, pt.log(b + i), 0.0)
-            - pt.switch(n > i, pt.log(concentration + i), 0.0)
-        )
-    pm.Potential("shares", total.sum())
+    logit_p = intercept[item] + loading[item] * flat[data["share_index"]]
+    concentration = draw("share_concentration")
+    p = pt.sigmoid(data["share_sign"] * logit_p)
+    factors = pt.log(concentration[item] * p + data["share_step"]).sum()
+    total = data["share_total_weight"] * pt.log(concentration[data["share_total_item"]] + data["share_total_step"])
+    pm.Potential("shares", factors - total.sum())
 
 
 def ladder_block(data: dict[str, Any], flat: Any, draw: Draw) -> None:

@@ -323,21 +323,34 @@ def _shares(
     rows: pd.DataFrame, figures: dict[str, pd.DataFrame], grid: _Grid
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Successes out of trials; trials are the exposure."""
-    meta, out = [], _Columns("item", "index", "k", "n")
+    meta, out = [], _Columns("item", "index", "sign", "step")
+    totals = _Columns("total_item", "total_step", "total_weight")
     for position, row in enumerate(rows.itertuples()):
         frame = figures[str(row.indicator)]
-        k, n = frame["value"].to_numpy(float), frame["exposure"].to_numpy(float)
+        k, n = frame["value"].to_numpy(int), frame["exposure"].to_numpy(int)
         if (k > n).any():
             month = frame["month"][k > n].iloc[0]
             raise DataError(
-                f"indicator {row.indicator}: {k[k > n][0]:g} of {n[k > n][0]:g} in {month:%Y-%m} is more "
+                f"indicator {row.indicator}: {k[k > n][0]} of {n[k > n][0]} in {month:%Y-%m} is more "
                 f"than all; correct the figure or its exposure series {row.exposure_series}."
             )
         meta.append({"indicator": row.indicator, "family": row.family, "theatre": row.theatre})
-        out.append(
-            item=np.full(len(k), position, np.int32), index=grid.month(row.theatre, frame["month"]), k=k, n=n
+        index = grid.month(row.theatre, frame["month"])
+        for sign, trials in ((1.0, k), (-1.0, n - k)):
+            steps = np.concatenate([np.arange(m) for m in trials]) if len(trials) else np.zeros(0)
+            out.append(
+                item=np.full(len(steps), position, np.int32),
+                index=np.repeat(index, trials),
+                sign=np.full(len(steps), sign),
+                step=steps.astype(float),
+            )
+        reach = np.array([(n > i).sum() for i in range(n.max(initial=0))], float)
+        totals.append(
+            total_item=np.full(len(reach), position, np.int32),
+            total_step=np.arange(len(reach), dtype=float),
+            total_weight=reach,
         )
-    return pd.DataFrame(meta).set_index("indicator"), out.arrays()
+    return pd.DataFrame(meta).set_index("indicator"), out.arrays() | totals.arrays()
 
 
 def _ordinals(

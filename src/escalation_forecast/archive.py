@@ -1,0 +1,261 @@
+"""Runs on disk: an id from what decides the numbers, folders that appear whole, and reading them back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from escalation_forecast.schema import DataError
+
+ID_LENGTH: Final = 16
+SUMMARY: Final = "summary.json"
+POSTERIOR: Final = "posterior.nc"
+LEFTOVER: Final = re.compile(rf"\.[0-9a-f]{{{ID_LENGTH}}}(\.failed)?\.partial-\d+")
+LEFTOVER_SECONDS: Final = 24 * 3600.0
+# Paths of latents, by far the biggest arrays, are stored to the nearest 1/256: far below Monte Carlo
+# error, and half the size. Growth is compared with thresholds and is not rounded.
+ROUNDED: Final = ("eta", "risk", "global_risk", "growth_level")
+STEP: Final = 1 / 256
+
+
+class ArchiveError(OSError):
+    """A run could not be written: no space, or no permission."""
+
+
+@dataclass(frozen=True, repr=False)
+class Run:
+    """A stored run.
+
+    Attributes
+    ----------
+    folder : where it is kept.
+    summary : content of ``summary.json``.
+    """
+
+    folder: Path
+    summary: dict[str, Any]
+    paths: xr.Dataset | None = field(default=None, compare=False)
+
+    @cached_property
+    def forecast(self) -> xr.Dataset:
+        """Joint forecast paths by chain and draw, with their history."""
+        return self.paths if self.paths is not None else read_paths(self.folder / POSTERIOR)
+
+    @property
+    def posterior(self) -> xr.DataTree:
+        """All groups of ``posterior.nc``, see docs/posterior-schema.md; opened anew each time."""
+        return _open(self.folder / POSTERIOR)
+
+    def __repr__(self) -> str:
+        s = self.summary
+        state = "published" if s.get("published") else "draft" if s.get("draft") else "not published"
+        return (
+            f"<Run {s.get('run_id')}: as of {s.get('as_of')}, {s.get('horizon_months')} months, {state}, "
+            f"{len(s.get('questions', []))} answers, in {self.folder}>"
+        )
+
+
+def run_id(content: Mapping[str, Any]) -> str:
+    """First 16 hexadecimal digits of SHA-256 over the canonical JSON of what decides the numbers."""
+    return hashlib.sha256(canonical(content).encode()).hexdigest()[:ID_LENGTH]
+
+
+def canonical(content: Any) -> str:
+    """JSON with sorted keys and without spaces; numbers that are not finite are refused."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def find(out: Path, identity: str) -> Run | None:
+    """The finished run of that id, if it is there."""
+    folder = out / identity
+    return load_run(folder) if (folder / SUMMARY).is_file() else None
+
+
+def load_run(folder: Path | str) -> Run:
+    """Read a stored run; its paths are read when they are asked for.
+
+    Raises
+    ------
+    DataError
+        When the folder holds no finished run.
+    """
+    folder = Path(folder)
+    try:
+        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{folder} holds no {SUMMARY}, so it is no run; give a folder runs/<id>.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{folder / SUMMARY} is damaged ({error}); delete the folder and run again."
+        ) from None
+    return Run(folder, summary)
+
+
+@contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """Turn what the system says about writing into one sentence."""
+    try:
+        yield
+    except ArchiveError:
+        raise
+    except (OSError, RuntimeError) as error:
+        # HDF5 buries the system's own words in a paragraph, and raises RuntimeError on closing.
+        inside = re.search(r"error message = '([^']+)'", str(error))
+        if isinstance(error, RuntimeError) and not inside:
+            raise
+        reason = inside[1] if inside else getattr(error, "strerror", None) or str(error)
+        raise ArchiveError(
+            f"{reason}: {out} cannot take the run; free space there or choose another folder."
+        ) from error
+
+
+@contextmanager
+def partial(out: Path, identity: str) -> Iterator[Path]:
+    """A folder to fill, gone again if it was not finished by `finish`.
+
+    Leftovers of runs that were killed more than a day ago are removed.
+    """
+    folder = out / f".{identity}.partial-{os.getpid()}"
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+        for old in out.iterdir():
+            if LEFTOVER.fullmatch(old.name) and time.time() - old.stat().st_mtime > LEFTOVER_SECONDS:
+                shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def finish(folder: Path, out: Path, identity: str) -> Path:
+    """Make a filled folder the run of that id, in one step; a run already there stays as it is."""
+    target = out / identity
+    with writing(out):
+        try:
+            folder.replace(target)
+        except OSError:
+            if not (target / SUMMARY).is_file():
+                raise
+        shutil.rmtree(out / f"{identity}.failed", ignore_errors=True)
+    return target
+
+
+def fail(out: Path, identity: str, summary: Mapping[str, Any]) -> Path:
+    """Keep the summary of a fit that did not pass as ``<id>.failed``, in place of an older one."""
+    target = out / f"{identity}.failed"
+    with partial(out, f"{identity}.failed") as folder, writing(out):
+        write_summary(summary, folder)
+        shutil.rmtree(target, ignore_errors=True)
+        folder.replace(target)
+    return target
+
+
+def write_summary(summary: Mapping[str, Any], folder: Path) -> Path:
+    """Write ``summary.json`` with sorted keys; what is not finite becomes null."""
+    file = folder / SUMMARY
+    text = json.dumps(plain(summary), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
+    file.write_text(text + "\n", encoding="utf-8")
+    return file
+
+
+def plain(value: Any) -> Any:
+    """What JSON can say."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def split_paths(paths: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset, xr.Dataset]:
+    """Paths as stored: forecast months and all years; history that varies; history that is known.
+
+    History that is the same in every draw is kept once, without chain and draw.
+    """
+    months = pd.DatetimeIndex(paths["month"].values)
+    past = months < pd.Timestamp(paths.attrs["first_forecast_month"])
+    monthly = [name for name, array in paths.data_vars.items() if "month" in array.dims]
+    ahead = paths.isel(month=~past)
+    varying: dict[Any, xr.DataArray] = {}
+    known: dict[Any, xr.DataArray] = {}
+    for name in monthly:
+        history = paths[name].isel(month=past).rename(month="past_month")
+        first = history.isel(chain=0, draw=0, drop=True)
+        same = bool(((history == first) | (history.isnull() & first.isnull())).all())
+        (known if same else varying)[name] = first if same else history
+    return ahead, xr.Dataset(varying), xr.Dataset(known)
+
+
+def join_paths(ahead: xr.Dataset, varying: xr.Dataset, known: xr.Dataset) -> xr.Dataset:
+    """The inverse of `split_paths`."""
+    parts = {}
+    for name, array in ahead.data_vars.items():
+        if "month" not in array.dims:
+            parts[name] = array
+            continue
+        source = varying if name in varying else known
+        history = source[name].rename(past_month="month")
+        if "chain" not in history.dims:
+            history = history.expand_dims(chain=ahead["chain"], draw=ahead["draw"])
+        parts[name] = xr.concat([history.transpose(*array.dims), array], "month").astype(array.dtype)
+    return xr.Dataset(parts, attrs=ahead.attrs)
+
+
+def read_paths(file: Path) -> xr.Dataset:
+    """Forecast paths of a stored posterior, history included."""
+    tree = _open(file)
+    groups = (tree[name].to_dataset() for name in ("predictions", "posterior", "observed_data"))
+    return join_paths(*groups)
+
+
+def _open(file: Path) -> xr.DataTree:
+    if not file.is_file():
+        raise DataError(f"{file} is missing, so the run has no draws; run it again.")
+    return xr.open_datatree(file, engine="h5netcdf")
+
+
+def write_posterior(groups: Mapping[str, xr.Dataset], file: Path) -> Path:
+    """Write the groups as netCDF, draws in single precision and compressed."""
+    tree = xr.DataTree.from_dict({name: _compact(data) for name, data in groups.items()})
+    packed = {"zlib": True, "complevel": 4, "shuffle": True}
+    encoding = {
+        f"/{name}": {variable: packed for variable, array in node.data_vars.items() if array.ndim > 1}
+        for name, node in tree.children.items()
+    }
+    tree.to_netcdf(file, engine="h5netcdf", encoding=encoding)
+    return file
+
+
+def _compact(data: xr.Dataset) -> xr.Dataset:
+    return data.assign(
+        {
+            name: array.copy(data=_single(array.values, name in ROUNDED))
+            for name, array in data.data_vars.items()
+            if array.dtype.kind == "f" and "draw" in array.dims
+        }
+    )
+
+
+def _single(values: np.ndarray, rounded: bool) -> np.ndarray:
+    return np.asarray(np.round(values / STEP) * STEP if rounded else values, np.float32)

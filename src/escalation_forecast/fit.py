@@ -1,0 +1,408 @@
+"""Sample the posterior and say whether it may be published.
+
+R-hat and effective sample sizes follow Vehtari et al. (2021) and agree with ArviZ's; they are
+computed for many quantities at once here, because ArviZ works through them one by one, which takes
+half a minute for the latents alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+MAX_R_HAT: Final = 1.01
+MIN_ESS: Final = 400.0
+MIN_E_BFMI: Final = 0.3
+TAILS: Final = (0.05, 0.95)
+KEPT_STATS: Final = ("diverging", "energy", "logp", "depth", "n_steps", "step_size", "maxdepth_reached")
+# What sampling moves in place of the quantities of interest.
+INNOVATIONS: Final = "innovation"
+BLOCK: Final = 256
+LONGER: Final = "run longer (`settings` of run_forecast)"
+
+Report = Callable[[int, int, int], None]
+"""Called now and then with draws done, draws to do and divergences so far; from another thread."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long to sample: draws per chain, tuning draws included in ``tune`` only."""
+
+    tune: int
+    draws: int
+    chains: int = 4
+    cores: int = 2
+    target_accept: float = 0.9
+
+    @classmethod
+    def default(cls) -> Settings:
+        """Enough for publication."""
+        return cls(tune=600, draws=1000)
+
+    @classmethod
+    def draft(cls) -> Settings:
+        """Enough for a quick look."""
+        return cls(tune=200, draws=250)
+
+    def canonical(self) -> dict[str, float]:
+        """What decides the draws; the number of cores does not."""
+        return {name: value for name, value in asdict(self).items() if name != "cores"}
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The worst value of a diagnostic and the quantity that has it."""
+
+    value: float
+    quantity: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"value": self.value, "quantity": self.quantity}
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """Health of a fit, over every parameter, latent, published spending path and question.
+
+    Attributes
+    ----------
+    r_hat_max, ess_bulk_min, ess_tail_min : the worst of each; None if nothing varies.
+    reasons : what did not pass, in plain words with a remedy; empty if all passed.
+    """
+
+    r_hat_max: Worst | None
+    ess_bulk_min: Worst | None
+    ess_tail_min: Worst | None
+    divergences: int
+    e_bfmi_min: float | None
+    reasons: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        return not self.reasons
+
+    def as_dict(self) -> dict[str, Any]:
+        """As in ``summary.json``."""
+        nothing = {"value": None, "quantity": None}
+        worst = {
+            name: found.as_dict() if (found := getattr(self, name)) else nothing
+            for name in ("r_hat_max", "ess_bulk_min", "ess_tail_min")
+        }
+        return {
+            **worst,
+            "divergences": self.divergences,
+            "e_bfmi_min": self.e_bfmi_min,
+            "passed": self.passed,
+            "reasons": list(self.reasons),
+        }
+
+
+class ConvergenceError(RuntimeError):
+    """The fit did not pass its gates; ``diagnostics`` has the numbers where there are any."""
+
+    def __init__(self, message: str, diagnostics: Diagnostics | None = None) -> None:
+        super().__init__(message)
+        self.diagnostics = diagnostics
+
+
+def sample(compiled: Any, settings: Settings, seed: int, progress: Report | None = None) -> xr.DataTree:
+    """Draw from the posterior; the draws depend on the model, the settings and the seed alone.
+
+    Parameters
+    ----------
+    compiled : from ``compile.compile_model``.
+    progress : told how far the sampler is.
+
+    Returns
+    -------
+    xarray.DataTree
+        Groups ``posterior``, without the innovations behind the paths, and ``sample_stats``.
+
+    Raises
+    ------
+    ConvergenceError
+        When the sampler finds no place to start from.
+    """
+    import nutpie
+
+    def tell(chains: Any) -> None:
+        assert progress is not None
+        done = sum(chain.finished_draws for chain in chains)
+        progress(done, sum(chain.total_draws for chain in chains), sum(c.divergences for c in chains))
+
+    try:
+        trace = nutpie.sample(
+            compiled,
+            draws=settings.draws,
+            tune=settings.tune,
+            chains=settings.chains,
+            cores=settings.cores,
+            seed=seed,
+            target_accept=settings.target_accept,
+            progress_bar=False,
+            progress_callback=tell if progress else None,
+            save_warmup=False,
+        )
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ConvergenceError(
+            f"The sampler could not run ({reason.rstrip('.')}); check the priors changed last, or try "
+            "another seed."
+        ) from error
+    posterior, stats = trace["posterior"].to_dataset(), trace["sample_stats"].to_dataset()
+    kept = [name for name in posterior.data_vars if not str(name).endswith(INNOVATIONS)]
+    reduced = posterior[kept]
+    unused = [name for name in reduced.coords if name not in _used_dims(reduced)]
+    return xr.DataTree.from_dict(
+        {
+            "posterior": reduced.drop_vars(unused),
+            "sample_stats": stats[[name for name in KEPT_STATS if name in stats]],
+        }
+    )
+
+
+def _used_dims(data: xr.Dataset) -> set[Any]:
+    return {dim for array in data.data_vars.values() for dim in array.dims}
+
+
+def mixing(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rank-normalised split R-hat, bulk and tail effective sample size of many quantities.
+
+    Parameters
+    ----------
+    values : (quantity, chain, draw), finite, each quantity varying.
+
+    Returns
+    -------
+    Three arrays (quantity,), as ``arviz.rhat`` and ``arviz.ess`` with ``bulk`` and ``tail`` (5 and 95 %).
+    """
+    # Sorting and transforms leave the interpreter free for the other thread.
+    with ThreadPoolExecutor(2) as pool:
+        parts = list(pool.map(_mixing, np.split(values, range(BLOCK, len(values), BLOCK))))
+    r_hat, bulk, tail = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return r_hat, bulk, tail
+
+
+def _mixing(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    halves = _split(np.asarray(values, float))
+    scores = _normal_scores(halves)
+    middle = np.median(halves.reshape(len(halves), -1), axis=1)[:, None, None]
+    r_hat = np.maximum(_r_hat(scores), _r_hat(_normal_scores(np.abs(halves - middle))))
+    ends = np.quantile(values.reshape(len(values), -1), TAILS, axis=1)[..., None, None]
+    tails = [_ess(_split((values <= end).astype(float))) for end in ends]
+    return r_hat, _ess(scores), np.minimum(*tails)
+
+
+def _split(values: np.ndarray) -> np.ndarray:
+    half = values.shape[-1] // 2
+    return np.concatenate([values[..., :half], values[..., -half:]], axis=1)
+
+
+def _normal_scores(values: np.ndarray) -> np.ndarray:
+    """Normal scores of the ranks over all chains (Blom's offset); ties share their mean rank."""
+    from scipy.special import ndtri
+    from scipy.stats import rankdata
+
+    flat = values.reshape(len(values), -1)
+    n = flat.shape[1]
+    order = np.argsort(flat, axis=1)
+    scores = np.empty_like(flat)
+    by_rank = ndtri((np.arange(1, n + 1) - 0.375) / (n + 0.25))
+    np.put_along_axis(scores, order, np.broadcast_to(by_rank, flat.shape), axis=1)
+    ordered = np.take_along_axis(flat, order, axis=1)
+    tied = (np.diff(ordered, axis=1) == 0).any(axis=1)
+    if tied.any():
+        scores[tied] = ndtri((rankdata(flat[tied], axis=1) - 0.375) / (n + 0.25))
+    return scores.reshape(values.shape)
+
+
+def _r_hat(values: np.ndarray) -> np.ndarray:
+    n = values.shape[-1]
+    within = values.var(axis=2, ddof=1).mean(axis=1)
+    between = n * values.mean(axis=2).var(axis=1, ddof=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.sqrt((between / within + n - 1) / n))
+
+
+def _ess(values: np.ndarray) -> np.ndarray:
+    """Effective sample size by Geyer's initial monotone sequence of pairs of autocorrelations."""
+    from scipy.fft import irfft, next_fast_len, rfft
+
+    n_chains, n = values.shape[1:]
+    length = next_fast_len(2 * n, real=True)
+    means = values.mean(axis=2)
+    spectrum = rfft(values - means[..., None], n=length, axis=2)
+    power = (spectrum.real**2 + spectrum.imag**2).mean(axis=1)
+    covariance = irfft(power, n=length, axis=1)[:, :n] / n
+    within = covariance[:, :1] * n / (n - 1)
+    total = covariance[:, :1] + (means.var(axis=1, ddof=1)[:, None] if n_chains > 1 else 0.0)
+    flat = np.ptp(values.reshape(len(values), -1), axis=1) < np.finfo(float).resolution
+    rho = 1.0 - (within - covariance) / np.where(flat[:, None], 1.0, total)
+    rho[:, 0] = 1.0
+
+    pairs = rho[:, : n - n % 2].reshape(len(rho), -1, 2)
+    sums = pairs.sum(axis=2)
+    # Pairs count until the first that is not positive; of that one only the even lag, if positive.
+    furthest = max((n - 1) // 2 - 1, 0)
+    stops = sums[:, : furthest + 1] <= 0
+    stops[:, -1] = True
+    last = stops.argmax(axis=1)
+    rows = np.arange(len(rho))
+    before = np.arange(sums.shape[1])[None, :] < last[:, None]
+    monotone = np.where(before, np.minimum.accumulate(sums, axis=1), 0.0).sum(axis=1)
+    even = pairs[rows, last, 0]
+    remainder = np.where((even > 0) | (sums[rows, last] >= 0), even, 0.0)
+    size = n_chains * n
+    tau = np.maximum(2.0 * monotone - 1.0 + remainder, 1.0 / np.log10(size))
+    return np.where(flat, float(size), size / tau)
+
+
+def diagnose(
+    posterior: xr.Dataset,
+    sample_stats: xr.Dataset,
+    published: xr.Dataset,
+    answers: Sequence[Any] | None = None,
+) -> Diagnostics:
+    """Worst of every diagnostic over all that is published, and which gates it does not pass.
+
+    Parameters
+    ----------
+    posterior : every parameter; latents are looked at up to ``as_of``.
+    published : forecast paths with attribute ``as_of``; their spending is looked at.
+    answers : `questions.Answer` of the questions on those paths.
+
+    Notes
+    -----
+    Constants are skipped: fixed priors, and prints already out.
+    """
+    names: list[str] = []
+    parts: list[tuple[np.ndarray, ...]] = []
+    broken: list[str] = []
+    for label, values in _quantities(posterior, published):
+        flat = values.reshape(len(values), -1)
+        finite = np.isfinite(flat)
+        partly = ~finite.all(axis=1) & finite.any(axis=1)
+        broken += [label(k) for k in np.flatnonzero(partly)[:1].tolist()]
+        varying = finite.all(axis=1)
+        varying[varying] = np.ptp(flat[varying], axis=1) > 0
+        if varying.any():
+            names += [label(k) for k in np.flatnonzero(varying).tolist()]
+            parts.append(mixing(values[varying]))
+    r_hat, bulk, tail = (np.concatenate([np.zeros(0), *(part[k] for part in parts)]) for k in range(3))
+    for answer in answers or ():
+        if answer.r_hat is not None and answer.ess is not None:
+            names.append(f"question {answer.item.id}")
+            r_hat, bulk = np.append(r_hat, answer.r_hat), np.append(bulk, answer.ess)
+    bfmi = _e_bfmi(sample_stats["energy"]) if "energy" in sample_stats else None
+    divergences = int(sample_stats["diverging"].sum())
+    reasons = [f"{name} is not finite in some draws: check the priors it depends on." for name in broken]
+    reasons += _reasons(names, r_hat, bulk, tail, divergences, sample_stats["diverging"].size, bfmi)
+    return Diagnostics(
+        r_hat_max=_worst(names, -r_hat, -1),
+        ess_bulk_min=_worst(names, bulk),
+        ess_tail_min=_worst(names, tail),
+        divergences=divergences,
+        e_bfmi_min=bfmi,
+        reasons=tuple(reasons),
+    )
+
+
+def _quantities(
+    posterior: xr.Dataset, published: xr.Dataset
+) -> Iterator[tuple[Callable[[int], str], np.ndarray]]:
+    """Each variable as a labelling function and an array (element, chain, draw)."""
+    now = pd.Timestamp(published.attrs["as_of"])
+    spending = [published[name] for name in ("growth_print", "growth_true") if name in published]
+    for array in [*posterior.data_vars.values(), *spending]:
+        for dim in array.dims:
+            if array[dim].dtype.kind == "M":
+                array = array.isel({dim: array[dim].values <= now.to_datetime64()})
+        inner = [dim for dim in array.dims if dim not in ("chain", "draw")]
+        values = array.transpose(*inner, "chain", "draw").values
+        shape = values.shape[:-2]
+        yield _labels(array, inner, shape), values.reshape(-1, *values.shape[-2:])
+
+
+def _labels(array: xr.DataArray, dims: list[Any], shape: tuple[int, ...]) -> Callable[[int], str]:
+    coords = [array[dim].values for dim in dims]
+
+    def label(position: int) -> str:
+        if not dims:
+            return str(array.name)
+        where = np.unravel_index(position, shape)
+        words = [_word(str(d), c[k]) for d, c, k in zip(dims, coords, where, strict=True)]
+        return f"{array.name}[{', '.join(words)}]"
+
+    return label
+
+
+def _word(dim: str, value: Any) -> str:
+    if isinstance(value, np.datetime64):
+        return f"{pd.Timestamp(value):%Y-%m}"
+    return f"{dim} {value}" if "age" in dim else str(value)
+
+
+def _e_bfmi(energy: xr.DataArray) -> float | None:
+    """Smallest energy Bayesian fraction of missing information over chains (Betancourt 2016)."""
+    values = energy.transpose("chain", "draw").values
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.square(np.diff(values, axis=1)).mean(axis=1) / values.var(axis=1, ddof=1)
+    lowest = float(found.min())
+    return lowest if np.isfinite(lowest) else None
+
+
+def _worst(names: list[str], badness: np.ndarray, sign: int = 1) -> Worst | None:
+    """Where ``badness`` is lowest; a value that is not a number is worse than all."""
+    if not len(badness):
+        return None
+    position = int(np.argmin(np.where(np.isnan(badness), -np.inf, badness)))
+    return Worst(float(sign * badness[position]), names[position])
+
+
+def _reasons(
+    names: list[str],
+    r_hat: np.ndarray,
+    bulk: np.ndarray,
+    tail: np.ndarray,
+    divergences: int,
+    n_draws: int,
+    bfmi: float | None,
+) -> list[str]:
+    found = []
+    if n := int((~(r_hat < MAX_R_HAT)).sum()):
+        worst = _worst(names, -r_hat, -1)
+        assert worst is not None
+        found.append(
+            f"R-hat of {worst.quantity} is {worst.value:.3f}, not below {MAX_R_HAT}{_more(n)}: the chains "
+            f"have not mixed; {LONGER}, try another seed, or give that quantity a tighter prior."
+        )
+    for label, what, values in (("Bulk", "median", bulk), ("Tail", "interval", tail)):
+        if n := int((~(values > MIN_ESS)).sum()):
+            worst = _worst(names, values)
+            assert worst is not None
+            found.append(
+                f"{label} effective sample size of {worst.quantity} is {worst.value:.0f}, not above "
+                f"{MIN_ESS:.0f}{_more(n)}: too few independent draws for its {what}; {LONGER}."
+            )
+    if divergences:
+        found.append(
+            f"{divergences} of {n_draws:,} draws diverged: the sampler missed a part of the posterior; raise "
+            "target_accept (to 0.95), or tighten the priors changed last."
+        )
+    if bfmi is None or not bfmi > MIN_E_BFMI:
+        value = "unknown" if bfmi is None else f"{bfmi:.2f}"
+        found.append(
+            f"E-BFMI is {value}, not above {MIN_E_BFMI}: the tails of the posterior are explored too slowly; "
+            "tighten wide priors on scales, or tune longer."
+        )
+    return found
+
+
+def _more(n: int) -> str:
+    return f" (and {n - 1:,} more)" if n > 1 else ""

@@ -1,0 +1,420 @@
+"""From dated figures to a stored forecast: check, fit, simulate, judge, write.
+
+Nothing is sampled before everything that was asked for has been checked, and a run that is already
+there is returned as it is.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from escalation_forecast import archive
+from escalation_forecast.archive import Run, load_run
+from escalation_forecast.fit import ConvergenceError, Diagnostics, Settings, diagnose, sample
+from escalation_forecast.priors import Priors
+from escalation_forecast.schema import DataError
+
+if TYPE_CHECKING:
+    from escalation_forecast.panel import Panel
+    from escalation_forecast.questions import Answer, Question
+    from escalation_forecast.store import Store
+
+__all__ = ["Run", "load_run", "run_forecast"]
+
+DEFAULT_SEED: Final = 1
+LONGEST_HORIZON: Final = 120
+PRIOR_DRAWS: Final = 1000
+PACKAGES: Final = (
+    "escalation-forecast", "pymc", "pytensor", "nutpie", "numba", "numpy", "scipy", "xarray", "pandas",
+    "arviz",
+)  # fmt: skip
+
+
+def run_forecast(
+    store: Store,
+    *,
+    as_of: dt.date | None = None,
+    horizon: int = 36,
+    seed: int = DEFAULT_SEED,
+    priors: Priors | None = None,
+    questions: Sequence[Question] | None = None,
+    out: Path | str = Path("runs"),
+    draft: bool = False,
+    progress: bool = True,
+    settings: Settings | None = None,
+) -> Run:
+    """Fit the model to what was known and keep the forecast under ``out/<id>/``.
+
+    Parameters
+    ----------
+    store : cut at ``as_of`` or not.
+    as_of : last day of publication that may be known; by default that of the store's cut, or today.
+    horizon : months ahead, 1 to 120.
+    draft : a short fit; its gates are reported but do not stop it, and it is never published.
+    progress : show the steps, if on a terminal.
+
+    Raises
+    ------
+    DataError
+        For bad input, before anything is sampled.
+    ConvergenceError
+        When the fit does not pass its gates; the reasons are kept in ``out/<id>.failed/``.
+    ArchiveError
+        When the run cannot be written.
+    """
+    from escalation_forecast.model import MODEL_VERSION, build_model
+    from escalation_forecast.panel import build_panel
+    from escalation_forecast.questions import bind, evaluate, load_questions
+
+    started, out = time.perf_counter(), Path(out)
+    day = _checked_day(as_of, store)
+    _check_numbers(horizon, seed)
+    settings = settings or (Settings.draft() if draft else Settings.default())
+    default_priors = Priors.default()
+    priors = priors or default_priors
+    questions = load_questions() if questions is None else list(questions)
+    # Cut first: what a store without a cut holds of the future must not reach the model's dims.
+    known = store.as_of(day)
+    panel = build_panel(known, pd.Timestamp(day))
+    bind(questions, known, as_of=day, horizon=horizon)
+    identity = archive.run_id(
+        {
+            "panel": panel.content_hash,
+            "weights": [panel.spending.exposure.tolist(), panel.spending.rivals.tolist()],
+            "as_of": day.isoformat(),
+            "priors": priors.canonical(),
+            "questions": [question.model_dump(mode="json") for question in questions],
+            "horizon": horizon,
+            "settings": settings.canonical(),
+            "model_version": MODEL_VERSION,
+            "seed": seed,
+            "draft": draft,
+        }
+    )
+    if (finished := archive.find(out, identity)) is not None:
+        return finished
+    summary: dict[str, Any] = {
+        "run_id": identity,
+        "as_of": day.isoformat(),
+        "created_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "draft": draft,
+        "published": False,
+        "horizon_months": horizon,
+        "seed": seed,
+        "model_version": MODEL_VERSION,
+        "settings": settings.canonical(),
+        "versions": _versions(),
+        "priors_changed": priors.changed(default_priors),
+        "data": {
+            "content_hash": panel.content_hash,
+            "last_month": {k: f"{v:%Y-%m}" for k, v in sorted(panel.last_period.items())},
+            "n_observations": panel.n_observations,
+        },
+        "theatres": [],
+        "questions": [],
+        "spending": [],
+    }
+    with archive.partial(out, identity) as folder, _Steps(progress) as step:
+        try:
+            with step("Compiling the model"):
+                # Here and not above: the model is the slow import.
+                from escalation_forecast.compile import compile_model
+
+                compiled = compile_model(build_model(panel, priors))
+            with step("Sampling"):
+                trace = sample(compiled, settings, seed, step.report if step.shown else None)
+            posterior, stats = trace["posterior"].to_dataset(), trace["sample_stats"].to_dataset()
+            with step("Simulating the future"):
+                from escalation_forecast import forecast
+
+                paths = forecast.simulate(panel, posterior, horizon, seed)
+                answers = evaluate(questions, paths, known)
+                pushed = forecast.push(panel, posterior)
+            with step("Checking the fit"):
+                diagnostics = diagnose(posterior, stats, paths, answers)
+        except ConvergenceError as error:
+            nothing = Diagnostics(None, None, None, 0, None, (str(error),))
+            summary["diagnostics"] = _health(nothing, step.seconds, started)
+            archive.fail(out, identity, summary)
+            raise
+        if not (diagnostics.passed or draft):
+            summary["diagnostics"] = _health(diagnostics, step.seconds, started)
+            kept = archive.fail(out, identity, summary)
+            reasons = " ".join(diagnostics.reasons)
+            raise ConvergenceError(f"{reasons} Reasons are kept in {kept}.", diagnostics)
+        summary |= {"published": not draft, **_findings(paths, answers, pushed)}
+        with step("Writing the run"), archive.writing(out):
+            _write(folder, summary, paths, panel, posterior, stats, priors, seed)
+            summary["diagnostics"] = _health(diagnostics, step.seconds, started)
+            archive.write_summary(summary, folder)
+        target = archive.finish(folder, out, identity)
+    return Run(target, load_run(target).summary, paths)
+
+
+def _checked_day(as_of: dt.date | None, store: Store) -> dt.date:
+    today = dt.date.today()
+    day = as_of or store.as_of_date or today
+    if isinstance(day, dt.datetime):
+        day = day.date()
+    if day > today:
+        raise DataError(
+            f"The as-of date {day} lies in the future, where nothing is known yet; give today or earlier."
+        )
+    return day
+
+
+def _check_numbers(horizon: int, seed: int) -> None:
+    if not 1 <= horizon <= LONGEST_HORIZON:
+        raise DataError(f"A horizon of {horizon} months is out of range; choose 1 to {LONGEST_HORIZON}.")
+    if not 0 <= seed < 2**63:
+        raise DataError(f"A seed of {seed} is out of range; choose a number from 0 to 2^63 - 1.")
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": ".".join(str(part) for part in sys.version_info[:3])}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _health(diagnostics: Diagnostics, seconds: Mapping[str, float], started: float) -> dict[str, Any]:
+    return {
+        **diagnostics.as_dict(),
+        "compile_seconds": seconds.get("Compiling the model"),
+        "sampling_seconds": seconds.get("Sampling"),
+        "total_seconds": round(time.perf_counter() - started, 1),
+        "peak_memory_mb": _peak_memory_mb(),
+    }
+
+
+def _peak_memory_mb() -> int:
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10))
+
+
+def _findings(
+    paths: xr.Dataset, answers: Sequence[Answer], pushed: Mapping[str, list[dict[str, Any]]]
+) -> dict[str, Any]:
+    from escalation_forecast.report.tables import spending_summaries, theatre_summaries
+
+    return {
+        "theatres": [
+            {**entry, "pushed_by": list(pushed.get(entry["theatre"], []))}
+            for entry in theatre_summaries(paths)
+        ],
+        "questions": [answer.as_dict() for answer in answers],
+        "spending": spending_summaries(paths),
+    }
+
+
+def _write(
+    folder: Path,
+    summary: Mapping[str, Any],
+    paths: xr.Dataset,
+    panel: Panel,
+    posterior: xr.Dataset,
+    stats: xr.Dataset,
+    priors: Priors,
+    seed: int,
+) -> None:
+    """Everything of a run but its summary."""
+    from escalation_forecast.report.plots import save_plots
+    from escalation_forecast.report.tables import write_tables
+
+    groups = posterior_groups(paths, panel, posterior, stats, priors, seed)
+    archive.write_posterior(groups, folder / archive.POSTERIOR)
+    for name, table in draw_tables(paths).items():
+        table.to_parquet(folder / f"{name}.parquet", index=False, compression="zstd")
+    write_tables(paths, summary, folder)
+    save_plots(paths, summary, folder)
+
+
+def posterior_groups(
+    paths: xr.Dataset,
+    panel: Panel,
+    posterior: xr.Dataset,
+    stats: xr.Dataset,
+    priors: Priors,
+    seed: int,
+) -> dict[str, xr.Dataset]:
+    """The groups of ``posterior.nc``, as docs/posterior-schema.md has them."""
+    ahead, varying, known = archive.split_paths(paths)
+    sp = panel.spending
+    years = {"state": posterior["state"].values, "spending_year": sp.years}
+    printed = np.where(sp.printed, sp.growth, np.nan)
+    observed = known.assign(growth_latest=xr.DataArray(printed, years, dims=("state", "spending_year")))
+    # Rows differ in number between and within blocks; each column has its block's own dim.
+    rows = {
+        f"rows_{name}": xr.DataArray(values, dims=f"{_row_block(name)}_row")
+        for name, values in panel.data.items()
+    }
+    weights = {
+        "exposure": (("state", "theatre"), sp.exposure),
+        "rival_weight": (("state", "rival"), sp.rivals),
+        "gdp_growth": (("state", "spending_year"), sp.gdp),
+    }
+    labels = {**years, "theatre": paths["theatre"].values, "rival": years["state"]}
+    return {
+        "posterior": posterior.drop_attrs().merge(varying),
+        "sample_stats": stats.drop_attrs(),
+        "predictions": ahead,
+        "observed_data": observed,
+        "constant_data": xr.Dataset({**rows, **weights}, coords=labels),
+        "prior": prior_draws(posterior, priors, seed),
+    }
+
+
+def _row_block(name: str) -> str:
+    block, _, column = name.partition("_")
+    part = column.partition("_")[0]
+    return f"{block}_{part}" if part in ("unique", "total") else block
+
+
+def prior_draws(posterior: xr.Dataset, priors: Priors, seed: int) -> xr.Dataset:
+    """Independent draws of every prior that the posterior has, one chain."""
+    rng = np.random.default_rng(seed)
+    found = {}
+    for name, spec in priors.items():
+        if name not in posterior:
+            continue
+        dims = [dim for dim in posterior[name].dims if dim not in ("chain", "draw")]
+        coords = {str(dim): posterior[dim].values.tolist() for dim in dims}
+        values = {key: spec.array(key, coords) for key in spec.parameters}
+        shape = (PRIOR_DRAWS, *(len(labels) for labels in coords.values()))
+        drawn = _DRAW[spec.family](rng, values, shape)[None]
+        index = {"chain": [0], "draw": np.arange(PRIOR_DRAWS), **coords}
+        found[name] = xr.DataArray(drawn, index, dims=("chain", "draw", *dims))
+    return xr.Dataset(found)
+
+
+Sampler = Callable[[np.random.Generator, Mapping[str, np.ndarray], tuple[int, ...]], np.ndarray]
+_DRAW: Final[dict[str, Sampler]] = {
+    "Normal": lambda rng, p, n: rng.normal(p["mu"], p["sigma"], n),
+    "LogNormal": lambda rng, p, n: rng.lognormal(p["mu"], p["sigma"], n),
+    "HalfNormal": lambda rng, p, n: np.abs(rng.normal(0.0, p["sigma"], n)),
+    "Beta": lambda rng, p, n: rng.beta(p["alpha"], p["beta"], n),
+    "Gamma": lambda rng, p, n: rng.gamma(p["alpha"], 1.0 / p["beta"], n),
+    "StudentT": lambda rng, p, n: p["mu"] + p["sigma"] * rng.standard_t(p["nu"], n),
+    "Exponential": lambda rng, p, n: rng.exponential(1.0 / p["lam"], n),
+    "Uniform": lambda rng, p, n: rng.uniform(p["lower"], p["upper"], n),
+    "Dirichlet": lambda rng, p, n: _dirichlet(rng, np.broadcast_to(p["a"], n)),
+    "Fixed": lambda rng, p, n: np.broadcast_to(p["value"], n).astype(float),
+}
+
+
+def _dirichlet(rng: np.random.Generator, a: np.ndarray) -> np.ndarray:
+    parts = rng.gamma(a)
+    return np.asarray(parts / parts.sum(axis=-1, keepdims=True))
+
+
+def draw_tables(paths: xr.Dataset) -> dict[str, pd.DataFrame]:
+    """Forecast draws in long form; numbers in single precision.
+
+    Returns
+    -------
+    dict of str to pandas.DataFrame
+        ``draws_theatres``: chain, draw, theatre (the five and ``global``), month, risk, ladder
+        (missing for ``global``). ``draws_spending``: chain, draw, state, year, growth_true,
+        growth_print_0 to growth_print_5 (growth of the year that many years earlier, as printed in the
+        release that first covers ``year``), per cent; years not released yet.
+    """
+    from escalation_forecast.report.tables import released
+    from escalation_forecast.schema import GLOBAL
+
+    ahead = paths["month"].values >= np.datetime64(paths.attrs["first_forecast_month"])
+    world = paths["global_risk"].expand_dims(theatre=[GLOBAL])
+    risk = xr.concat([paths["risk"], world], "theatre").isel(month=ahead)
+    ladder = paths["ladder"].isel(month=ahead).reindex(theatre=risk["theatre"])
+    theatres = _long(xr.Dataset({"risk": risk, "ladder": ladder}), ("chain", "draw", "theatre", "month"))
+    coming = paths[["growth_true", "growth_print"]].isel(year=~released(paths).values)
+    prints = {
+        f"growth_print_{int(age)}": coming["growth_print"].sel(age=age, drop=True)
+        for age in coming["age"].values
+    }
+    spending = xr.Dataset({"growth_true": coming["growth_true"], **prints})
+    return {
+        "draws_theatres": theatres,
+        "draws_spending": _long(spending, ("chain", "draw", "state", "year")),
+    }
+
+
+def _long(data: xr.Dataset, dims: tuple[str, ...]) -> pd.DataFrame:
+    """Rows by the dims, in order; labels as categories and positions as small integers."""
+    shape = tuple(data.sizes[dim] for dim in dims)
+    columns: dict[str, Any] = {}
+    for axis, dim in enumerate(dims):
+        labels = data[dim].values
+        index = np.broadcast_to(
+            np.arange(shape[axis]).reshape([-1 if k == axis else 1 for k in range(len(dims))]), shape
+        ).ravel()
+        if labels.dtype.kind in "OUT":
+            columns[dim] = pd.Categorical.from_codes(index, pd.Index([str(label) for label in labels]))
+        else:
+            columns[dim] = (labels.astype(np.int32) if labels.dtype.kind == "i" else labels)[index]
+    for name, array in data.data_vars.items():
+        columns[str(name)] = array.transpose(*dims).values.astype(np.float32).ravel()
+    return pd.DataFrame(columns)
+
+
+class _Steps:
+    """Times the steps and shows them on a terminal, silent elsewhere."""
+
+    def __init__(self, wanted: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        console = Console(stderr=True)
+        self.shown = wanted and console.is_terminal
+        self.seconds: dict[str, float] = {}
+        self._bars = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not self.shown,
+        )
+        self._task = self._bars.add_task("Reading", total=None, visible=False, note="")
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        self._task = self._bars.add_task(name, total=None, note="")
+        yield
+        self._bars.update(self._task, total=1, completed=1)
+        self.seconds[name] = round(time.perf_counter() - start, 1)
+
+    def report(self, done: int, total: int, divergences: int) -> None:
+        """How far the sampler is."""
+        note = f"{done:,} of {total:,} draws"
+        if divergences:
+            note += f", {divergences} diverged"
+        self._bars.update(self._task, completed=done, total=total, note=note)
