@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from escalation_forecast.schema import DataError
+from escalation_forecast.schema import GLOBAL, DataError
 
 ID_LENGTH: Final = 16
 SUMMARY: Final = "summary.json"
@@ -30,6 +30,8 @@ LEFTOVER_SECONDS: Final = 24 * 3600.0
 # Paths of latents, by far the biggest arrays, are stored to the nearest 1/256: far below Monte Carlo
 # error, and half the size. Growth is compared with thresholds and is not rounded.
 ROUNDED: Final = ("eta", "risk", "global_risk", "growth_level")
+# Their history is eta on the reference scale and is not stored twice.
+FROM_ETA: Final = ("risk", "global_risk")
 STEP: Final = 1 / 256
 
 
@@ -113,12 +115,8 @@ def writing(out: Path) -> Iterator[None]:
         yield
     except ArchiveError:
         raise
-    except (OSError, RuntimeError) as error:
-        # HDF5 buries the system's own words in a paragraph, and raises RuntimeError on closing.
-        inside = re.search(r"error message = '([^']+)'", str(error))
-        if isinstance(error, RuntimeError) and not inside:
-            raise
-        reason = inside[1] if inside else getattr(error, "strerror", None) or str(error)
+    except OSError as error:
+        reason = error.strerror or str(error)
         raise ArchiveError(
             f"{reason}: {out} cannot take the run; free space there or choose another folder."
         ) from error
@@ -189,9 +187,10 @@ def plain(value: Any) -> Any:
 
 
 def split_paths(paths: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset, xr.Dataset]:
-    """Paths as stored: forecast months and all years; history that varies; history that is known.
+    """Paths as stored: what lies ahead and all years; history that varies; history that is known.
 
-    History that is the same in every draw is kept once, without chain and draw.
+    History that is the same in every draw is kept once, without chain and draw; that of the latent risk
+    is left out.
     """
     months = pd.DatetimeIndex(paths["month"].values)
     past = months < pd.Timestamp(paths.attrs["first_forecast_month"])
@@ -204,11 +203,11 @@ def split_paths(paths: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset, xr.Dataset]:
         first = history.isel(chain=0, draw=0, drop=True)
         same = bool(((history == first) | (history.isnull() & first.isnull())).all())
         (known if same else varying)[name] = first if same else history
-    return ahead, xr.Dataset(varying), xr.Dataset(known)
+    return ahead, xr.Dataset(varying).drop_vars(FROM_ETA, errors="ignore"), xr.Dataset(known)
 
 
 def join_paths(ahead: xr.Dataset, varying: xr.Dataset, known: xr.Dataset) -> xr.Dataset:
-    """The inverse of `split_paths`."""
+    """The inverse of `split_paths`, given the history of the latent risk in `varying`."""
     parts = {}
     for name, array in ahead.data_vars.items():
         if "month" not in array.dims:
@@ -224,9 +223,16 @@ def join_paths(ahead: xr.Dataset, varying: xr.Dataset, known: xr.Dataset) -> xr.
 
 def read_paths(file: Path) -> xr.Dataset:
     """Forecast paths of a stored posterior, history included."""
-    tree = _open(file)
-    groups = (tree[name].to_dataset() for name in ("predictions", "posterior", "observed_data"))
-    return join_paths(*groups)
+    names = ("predictions", "posterior", "observed_data", "constant_data")
+    with _open(file) as tree:
+        ahead, posterior, known, constant = (tree[name].to_dataset() for name in names)
+        risk = (posterior["eta"] - constant["reference_mean"]) / constant["reference_sd"]
+        risk = risk.sel(month=known["past_month"].values).rename(month="past_month")
+        history = {
+            "risk": risk.sel(latent=ahead["theatre"].values).rename(latent="theatre"),
+            "global_risk": risk.sel(latent=GLOBAL, drop=True),
+        }
+        return join_paths(ahead, posterior.drop_vars("month").assign(history), known).load()
 
 
 def _open(file: Path) -> xr.DataTree:
@@ -243,7 +249,9 @@ def write_posterior(groups: Mapping[str, xr.Dataset], file: Path) -> Path:
         f"/{name}": {variable: packed for variable, array in node.data_vars.items() if array.ndim > 1}
         for name, node in tree.children.items()
     }
-    tree.to_netcdf(file, engine="h5netcdf", encoding=encoding)
+    # By way of memory: when the disk fills up under it, HDF5 takes the whole process down.
+    content = tree.to_netcdf(engine="h5netcdf", encoding=encoding)
+    file.write_bytes(content)
     return file
 
 

@@ -33,7 +33,11 @@ def compile_model(model: pm.Model) -> Any:
         model=model, default_strategy="support_point", jitter_rvs=set(model.free_RVs), return_transformed=True
     )
     n_dim, n_expanded, logp, expand, initial_point, shapes, transformed = nutpie_pymc._make_functions(
-        model, mode="NUMBA", compute_grad=True, join_expanded=True, pymc_initial_point_fn=nutpie_pymc._wrap_with_lock(start)
+        model,
+        mode="NUMBA",
+        compute_grad=True,
+        join_expanded=True,
+        pymc_initial_point_fn=nutpie_pymc._wrap_with_lock(start),
     )
     shared = list(dict.fromkeys([*logp.get_shared(), *expand.get_shared()]))
     keys = {variable: f"shared_{position}" for position, variable in enumerate(shared)}

@@ -66,8 +66,9 @@ def build_model(panel: Panel, priors: Priors) -> pm.Model:
     Returns
     -------
     pymc.Model
-        Deterministics kept for the posterior: ``eta`` (theatre and global, month) on the model's
-        scale, ``growth`` (state, forward_year), ``first_print`` (state, forward_year),
+        Deterministics kept for the posterior: ``eta`` (latent, month) on the model's scale, and what
+        the forecast goes on from: ``last_path``, ``centre`` (latent), ``next_level`` (theatre);
+        ``growth`` (state, forward_year), ``first_print`` (state, forward_year),
         ``revision`` (state), ``growth_level`` (state, spending_year),
         ``log_stock`` (stock, report_month).
     """
@@ -147,7 +148,11 @@ def latent_block(panel: Panel, draw: Draw) -> Any:
     theatre = _spill(scale[:, None] * fast + level, draw("spillover"))
     latents = pt.concatenate([theatre, path[-1][None, :]], axis=0)
     # Where zero lies is a matter of the intercepts; a free mean beside them is a ridge.
-    eta = latents - latents[:, :CENTRED_MONTHS].mean(axis=1, keepdims=True)
+    centre = latents[:, :CENTRED_MONTHS].mean(axis=1)
+    pm.Deterministic("centre", centre, dims="latent")
+    pm.Deterministic("last_path", path[:, -1], dims="latent")
+    pm.Deterministic("next_level", knots[:, -1], dims="theatre")
+    eta = latents - centre[:, None]
     return pm.Deterministic("eta", eta, dims=("latent", "month"))
 
 
@@ -253,7 +258,9 @@ def share_block(data: dict[str, Any], flat: Any, draw: Draw) -> None:
     concentration = draw("share_concentration")
     p = pt.sigmoid(data["share_sign"] * logit_p)
     factors = pt.log(concentration[item] * p + data["share_step"]).sum()
-    total = data["share_total_weight"] * pt.log(concentration[data["share_total_item"]] + data["share_total_step"])
+    total = data["share_total_weight"] * pt.log(
+        concentration[data["share_total_item"]] + data["share_total_step"]
+    )
     pm.Potential("shares", factors - total.sum())
 
 
@@ -282,13 +289,13 @@ def hurdle_block(data: dict[str, Any], flat: Any, draw: Draw) -> None:
 def stock_block(panel: Panel, data: dict[str, Any], eta: Any, draw: Draw) -> None:
     """Log random walk of a reported stock; reports are intervals with house effects and a shared miss."""
     first = int(panel.months.get_loc(panel.stock_months[0]))
-    threat = eta[THEATRES.index("ukraine_nato"), first:-1]
+    theatre = eta[THEATRES.index("ukraine_nato"), first:]
+    # Against the first month, so that the drift alone says where a steady risk leads.
+    threat = theatre[:-1] - theatre[0]
     steps = pm.Normal("stock_innovation", 0.0, 1.0, dims=("stock", "report_month"))
     moves = draw("stock_step")[:, None] * steps[:, 1:] + draw("stock_drift")[:, None]
     moves = moves + draw("stock_threat")[:, None] * threat[None, :]
-    path = ar_filter(
-        pt.concatenate([draw("stock_start")[:, None], moves], axis=1), pt.ones(len(STOCKS))
-    )
+    path = ar_filter(pt.concatenate([draw("stock_start")[:, None], moves], axis=1), pt.ones(len(STOCKS)))
     stock = pm.Deterministic("log_stock", path, dims=("stock", "report_month"))
     miss = draw("stock_miss") * pm.Normal("stock_miss_innovation", 0.0, 1.0, dims=("stock", "report_month"))
     reported = (stock + miss)[data["stock_stock"], data["stock_month"]]
@@ -352,9 +359,7 @@ def spending_block(panel: Panel, eta: Any, draw: Draw) -> None:
         columns.append(last)
     forward = pt.stack(columns, axis=1)
     pm.Deterministic("growth", forward, dims=("state", "forward_year"))
-    first_print = pm.Deterministic(
-        "first_print", forward - forward_revision, dims=("state", "forward_year")
-    )
+    first_print = pm.Deterministic("first_print", forward - forward_revision, dims=("state", "forward_year"))
     _budget_readings(sp, first_print, draw)
 
 
@@ -384,7 +389,9 @@ def _remaining_revision(sp: SpendingPanel, draw: Draw) -> tuple[Any, Any]:
     pm.Potential("late_sizes", student_t_rows(late["size"], size, df).sum())
 
     newest = pm.StudentT("revision_innovation", nu=df, mu=0.0, sigma=1.0, dims="state")
-    ahead = pm.StudentT("forward_revision_innovation", nu=df, mu=0.0, sigma=1.0, dims=("state", "forward_year"))
+    ahead = pm.StudentT(
+        "forward_revision_innovation", nu=df, mu=0.0, sigma=1.0, dims=("state", "forward_year")
+    )
     pm.Deterministic("revision", newest * scale, dims="state")
     return newest * scale, ahead * scale[:, None]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,8 +23,17 @@ GRID_END_YEAR = 2026
 LATENTS: tuple[str, ...] = (*THEATRES, GLOBAL)
 READING_FAMILIES = ("news", "annual", "transfer", "troops")
 LOG_OFFSET = 0.01  # per cent of articles; keeps months without an article finite
+_NO_HISTORY = pd.DataFrame(
+    {
+        "indicator": pd.Series(dtype="str"),
+        "month": pd.Series(dtype="datetime64[us]"),
+        "value": pd.Series(dtype=float),
+    }
+)
 TROOP_CHANGE_UNIT = 0.05  # a quarterly change of five per cent is one unit of the troop readings
 STOCKS: tuple[str, ...] = ("dprk_troops_in_russia", "dprk_containers")
+FIRST_DEPLOYMENT = pd.Timestamp("2024-10-01")
+REAR_SHARE = 1.35  # upper bound of the whole force against what is counted at the front
 STOCK_START = pd.Timestamp("2023-07-01")
 
 
@@ -46,6 +56,10 @@ class Panel:
     spending : SpendingPanel
     history : pandas.DataFrame
         The figures of the monthly indicators in their own units: indicator, month, value.
+    troop_levels, transfers : pandas.DataFrame
+        The same for headcounts and arms deliveries.
+    exposures : dict of str to pandas.Series
+        Exposure by month, by indicator.
     last_period : dict of str to pandas.Timestamp
         Last period with a figure, by indicator.
     """
@@ -57,6 +71,9 @@ class Panel:
     data: dict[str, np.ndarray]
     spending: SpendingPanel
     history: pd.DataFrame
+    troop_levels: pd.DataFrame
+    transfers: pd.DataFrame
+    exposures: dict[str, pd.Series[float]]
     last_period: dict[str, pd.Timestamp]
     n_observations: int
     content_hash: str
@@ -101,14 +118,12 @@ def build_panel(store: Store, as_of: pd.Timestamp) -> Panel:
     data |= _stocks(known, stock_months, stock_sources(store))
 
     used = {name: frame for name, frame in figures.items() if len(frame)}
-    history = pd.concat(
-        [
-            frame.assign(indicator=name)[["indicator", "month", "value"]]
-            for name, frame in used.items()
-            if blocks_family(known, name) in ("news", "count", "share", "ordinal")
-        ],
-        ignore_index=True,
-    )
+    family = known.indicators.set_index("indicator")["family"]
+
+    def history(*families: str) -> pd.DataFrame:
+        chosen = [frame.assign(indicator=name) for name, frame in used.items() if family[name] in families]
+        return pd.concat([_NO_HISTORY, *chosen], ignore_index=True)[["indicator", "month", "value"]]
+
     return Panel(
         as_of=as_of,
         months=months,
@@ -116,18 +131,16 @@ def build_panel(store: Store, as_of: pd.Timestamp) -> Panel:
         items=blocks,
         data=data,
         spending=build_spending(known, as_of, grid.years),
-        history=history,
+        history=history("news", "count", "share", "ordinal"),
+        troop_levels=history("troops"),
+        transfers=history("transfer"),
+        exposures={name: frame.set_index("month")["exposure"] for name, frame in used.items()},
         last_period={name: frame["month"].max() for name, frame in used.items()},
         n_observations=sum(len(frame) for frame in figures.values()),
         content_hash=known.content_hash(),
         stock_months=stock_months,
         bodies=stock_sources(store),
     )
-
-
-def blocks_family(store: Store, indicator: str) -> str:
-    """Family of an indicator in the catalogue."""
-    return str(store.indicators.set_index("indicator").loc[indicator, "family"])
 
 
 @dataclass(frozen=True)
@@ -150,7 +163,12 @@ class _Grid:
         return self.year(latent, year, block=1)
 
 
-def _options(row: object) -> dict[str, str]:
+def _own_unit(row: Any) -> bool:
+    """Whether an indicator has one unit; a mean of several has no unit of its own."""
+    return "+" not in str(row.units)
+
+
+def _options(row: Any) -> dict[str, str]:
     text = getattr(row, "options", "")
     if not isinstance(text, str) or not text:
         return {}
@@ -158,24 +176,28 @@ def _options(row: object) -> dict[str, str]:
     return {pair[0]: pair[1] if len(pair) == 2 else "" for pair in pairs}
 
 
-def _figures(store: Store, row: object) -> pd.DataFrame:
+def _figures(store: Store, row: Any) -> pd.DataFrame:
     """Newest figures of one indicator: month (first of the period), value, exposure; combined units."""
-    units = str(row.units).split("+")  # type: ignore[attr-defined]
-    series = str(row.series)  # type: ignore[attr-defined]
+    units = str(row.units).split("+")
+    series = str(row.series)
     options = _options(row)
     parts = []
     for unit in units:
         frame = store.latest(series, unit)
         if "drop" in options:
-            frame = frame[~frame["quality"].str.split(";").map(set(options["drop"].split("+")).intersection).astype(bool)]
-        parts.append(frame.set_index("period_start")["value"].dropna().rename(unit))
+            frame = frame[
+                ~frame["quality"]
+                .str.split(";")
+                .map(set(options["drop"].split("+")).intersection)
+                .astype(bool)
+            ]
+        month = frame["period_start" if row.family != "troops" else "period_end"].dt.to_period("M").dt.to_timestamp()
+        parts.append(frame.set_index(month)["value"].dropna().rename(unit))
     table = pd.concat(parts, axis=1).dropna()
-    family = str(row.family)  # type: ignore[attr-defined]
+    family = str(row.family)
     if family == "news" and len(units) > 1:
         logs = np.log(table + LOG_OFFSET)
         values = ((logs - logs.mean()) / logs.std(ddof=0)).mean(axis=1)
-    elif family == "news":
-        values = np.log(table.iloc[:, 0] + LOG_OFFSET)
     else:
         values = table.sum(axis=1)
     out = pd.DataFrame({"month": values.index, "value": values.to_numpy()})
@@ -223,6 +245,8 @@ def _readings(
         step, linked = 12, _previous(frame, 12)
         if row.family == "news":
             step, linked = 1, _previous(frame, 1)
+            if _own_unit(row):
+                value = np.log(value + LOG_OFFSET)
             index = grid.month(row.theatre, month)
         elif row.family == "annual":
             value = np.log(value)
@@ -233,16 +257,16 @@ def _readings(
             linked = np.zeros(len(value), bool)
             index = grid.three_years_before(row.theatre, month.dt.year)
         else:
-            step, linked = 3, _previous(frame, 3)
-            month, value = month[1:], np.diff(np.log(value)) / TROOP_CHANGE_UNIT
-            value, month, linked = value[linked[1:]], month[linked[1:]], linked[1:][linked[1:]]
-            linked = linked & _previous(pd.DataFrame({"month": month}).reset_index(drop=True), 3)
+            step, follows = 3, _previous(frame, 3)
+            change = np.diff(np.log(value), prepend=np.nan) / TROOP_CHANGE_UNIT
+            month, value = month[follows], change[follows]
+            linked = np.zeros(len(value), bool)
             index = grid.year(row.theatre, month.dt.year - 1)
         if row.family in ("news", "annual"):
             y, mean, sd = _standardise(value)
         else:
-            y, mean, sd = value - (value.mean() if len(value) else 0.0), 0.0, 1.0
-            mean = float(value.mean()) if len(value) else 0.0
+            mean, sd = float(value.mean()) if len(value) else 0.0, 1.0
+            y = value - mean
         meta.append(
             {
                 "indicator": row.indicator,
@@ -253,6 +277,7 @@ def _readings(
                 "mean": mean,
                 "sd": sd,
                 "step_months": step,
+                "log": row.family == "news" and _own_unit(row),
             }
         )
         out.append(
@@ -370,9 +395,7 @@ def _ordinals(
     return pd.DataFrame(meta).set_index("indicator"), out.arrays()
 
 
-def _hurdles(
-    rows: pd.DataFrame, figures: dict[str, pd.DataFrame], grid: _Grid
-) -> dict[str, np.ndarray]:
+def _hurdles(rows: pd.DataFrame, figures: dict[str, pd.DataFrame], grid: _Grid) -> dict[str, np.ndarray]:
     """Whether a pair had any delivery in a year."""
     out = _Columns("item", "index", "z")
     for position, row in enumerate(rows.itertuples()):
@@ -394,12 +417,14 @@ def _stocks(store: Store, stock_months: pd.DatetimeIndex, bodies: list[str]) -> 
         frame = frame.assign(month=month)
         frame = frame[(frame["month"] >= STOCK_START) & ~(frame["value"] == 0)]
         value, low, high = (frame[name].to_numpy(float) for name in ("value", "low", "high"))
-        # A count at one front is at least that many in the country.
+        # A count at the front is most of the force, save while it was still arriving.
         part = frame["note"].str.contains("kursk|border", case=False).to_numpy(bool)
+        arriving = (frame["month"] == FIRST_DEPLOYMENT).to_numpy(bool)
         floor = np.where(np.isnan(low), value, low)
         point = np.isnan(low) & np.isnan(high)
         low = np.where(part, floor, np.where(point, 0.95 * value, low))
-        high = np.where(part, np.nan, np.where(point, 1.05 * value, high))
+        rear = np.where(arriving, np.nan, REAR_SHARE * np.fmax(high, value))
+        high = np.where(part, rear, np.where(point, 1.05 * value, high))
         narrow = low >= high
         low, high = np.where(narrow, 0.95 * low, low), np.where(narrow, 1.05 * high, high)
         out.append(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -73,6 +73,7 @@ def run_forecast(
     ArchiveError
         When the run cannot be written.
     """
+    from escalation_forecast import forecast
     from escalation_forecast.model import MODEL_VERSION, build_model
     from escalation_forecast.panel import build_panel
     from escalation_forecast.questions import bind, evaluate, load_questions
@@ -92,6 +93,7 @@ def run_forecast(
         {
             "panel": panel.content_hash,
             "weights": [panel.spending.exposure.tolist(), panel.spending.rivals.tolist()],
+            "reference_scale": forecast.reference_scale().to_dict(),
             "as_of": day.isoformat(),
             "priors": priors.canonical(),
             "questions": [question.model_dump(mode="json") for question in questions],
@@ -136,9 +138,7 @@ def run_forecast(
                 trace = sample(compiled, settings, seed, step.report if step.shown else None)
             posterior, stats = trace["posterior"].to_dataset(), trace["sample_stats"].to_dataset()
             with step("Simulating the future"):
-                from escalation_forecast import forecast
-
-                paths = forecast.simulate(panel, posterior, horizon, seed)
+                paths = forecast.simulate(panel, posterior, priors, horizon, seed)
                 answers = evaluate(questions, paths, known)
                 pushed = forecast.push(panel, posterior)
             with step("Checking the fit"):
@@ -256,6 +256,10 @@ def posterior_groups(
     seed: int,
 ) -> dict[str, xr.Dataset]:
     """The groups of ``posterior.nc``, as docs/posterior-schema.md has them."""
+    from escalation_forecast.forecast import reference_scale
+    from escalation_forecast.panel import LATENTS, STOCKS
+
+    scale = reference_scale().loc[list(LATENTS)]
     ahead, varying, known = archive.split_paths(paths)
     sp = panel.spending
     years = {"state": posterior["state"].values, "spending_year": sp.years}
@@ -270,8 +274,22 @@ def posterior_groups(
         "exposure": (("state", "theatre"), sp.exposure),
         "rival_weight": (("state", "rival"), sp.rivals),
         "gdp_growth": (("state", "spending_year"), sp.gdp),
+        "reference_mean": ("latent", scale["mean"].to_numpy(float)),
+        "reference_sd": ("latent", scale["sd"].to_numpy(float)),
     }
-    labels = {**years, "theatre": paths["theatre"].values, "rival": years["state"]}
+    # The labels that the integers of the rows point to.
+    reading = panel.items["reading"]
+    labels = {
+        **years,
+        "theatre": paths["theatre"].values,
+        "rival": years["state"],
+        "latent": list(LATENTS),
+        **{block: _texts(items.index) for block, items in panel.items.items()},
+        "transfer": _texts(reading.index[reading["family"] == "transfer"]),
+        "stock": list(STOCKS),
+        "report_month": panel.stock_months,
+        "body": list(panel.bodies),
+    }
     return {
         "posterior": posterior.drop_attrs().merge(varying),
         "sample_stats": stats.drop_attrs(),
@@ -280,6 +298,10 @@ def posterior_groups(
         "constant_data": xr.Dataset({**rows, **weights}, coords=labels),
         "prior": prior_draws(posterior, priors, seed),
     }
+
+
+def _texts(labels: Iterable[Any]) -> list[str]:
+    return [str(label) for label in labels]
 
 
 def _row_block(name: str) -> str:

@@ -7,6 +7,7 @@ A print of age 1 is the first one of a year; age grows by one with every yearly 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -150,7 +151,7 @@ def _revision_steps(prints: pd.DataFrame) -> tuple[dict[str, np.ndarray], dict[s
     wide = prints.pivot_table(index=["state", "year"], columns="release_year", values="growth")
     rows = []
     releases = [int(release) for release in wide.columns]
-    for before, after in zip(releases[:-1], releases[1:], strict=True):
+    for before, after in pairwise(releases):
         step = (wide[after] - wide[before]).dropna()
         rows += [
             (STATES.index(state), before - int(year), value)

@@ -1,0 +1,155 @@
+"""Future growth of military spending as it will be printed, draw by draw.
+
+A question on spending resolves on the first release that covers a year, and a rule over several
+years reads all of them from that release; so the simulated object is the print of year ``y - age``
+in the release that first covers ``y``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from escalation_forecast.draws import Draws, student_t
+from escalation_forecast.panel import Panel
+from escalation_forecast.priors import Priors
+from escalation_forecast.schema import STATES, THEATRES
+from escalation_forecast.spending_panel import LATE_AGES, PSEUDO_RELEASE, SpendingPanel
+
+FIRST_SHOWN = 2009
+AGES = 6
+RELEASE_MONTH, RELEASE_DAY = 4, 30
+
+
+@dataclass(frozen=True)
+class SpendingPaths:
+    """``prints`` (sample, state, year, age) and ``true`` (sample, state, year), simple growth in per cent."""
+
+    years: np.ndarray
+    prints: np.ndarray
+    true: np.ndarray
+
+
+def last_year_printed_within(as_of: pd.Timestamp, horizon: int) -> int:
+    """Last year whose first release comes out within the horizon (releases appear by the end of April)."""
+    end = as_of + pd.DateOffset(months=horizon)
+    released = pd.Timestamp(end.year, RELEASE_MONTH, RELEASE_DAY) <= end
+    return int(end.year - 1 if released else end.year - 2)
+
+
+def spending_paths(
+    panel: Panel, draws: Draws, priors: Priors, eta: np.ndarray, horizon: int, rng: np.random.Generator
+) -> SpendingPaths:
+    """Simulate prints and true growth up to the last year printed within the horizon."""
+    sp = panel.spending
+    last = max(last_year_printed_within(panel.as_of, horizon), sp.last_printed)
+    years = np.arange(min(FIRST_SHOWN, sp.last_printed), last + 1)
+    true, first_print = _growth(panel, draws, priors, eta, last, rng)
+    table = _print_table(sp, draws, priors, true, first_print, last, rng)
+    n_years = len(years)
+    prints = np.full((draws.n, len(STATES), n_years, AGES), np.nan)
+    history = _history(sp, years)
+    for position, year in enumerate(years):
+        for age in range(AGES):
+            if year <= sp.last_printed:
+                prints[:, :, position, age] = history[:, position, age]
+            else:
+                prints[:, :, position, age] = table[year][:, :, year - age - sp.years[0]]
+    return SpendingPaths(years, _simple(prints), _simple(true[:, :, years[0] - sp.years[0] :]))
+
+
+def _simple(growth: np.ndarray) -> np.ndarray:
+    return 100.0 * np.expm1(np.clip(growth, -200.0, 200.0) / 100.0)
+
+
+def _growth(
+    panel: Panel, draws: Draws, priors: Priors, eta: np.ndarray, last: int, rng: np.random.Generator
+) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+    """True growth (sample, state, year from the panel's first year to ``last``) and first prints ahead."""
+    sp = panel.spending
+    n_printed = sp.last_printed - sp.years[0] + 1
+    level = draws["growth_level"]
+    printed = sp.printed[:, :n_printed]
+    out = np.where(printed, sp.growth[:, :n_printed], level[:, :, :n_printed])
+    out[:, :, -1] += draws["revision"] * printed[:, -1]
+    sampled, sampled_print = draws["growth"], draws["first_print"]
+    first_print: dict[int, np.ndarray] = {}
+    df, revision_df = (float(priors[name].array("value")) for name in ("growth_df", "revision_df"))
+    yearly = eta[:, :-1].reshape(draws.n, len(THEATRES), -1, 12).mean(axis=3)
+    threat = np.einsum("ik,skt->sit", sp.exposure, yearly)[:, :, sp.years[0] - panel.years[0] :]
+    for year in range(sp.last_printed + 1, last + 1):
+        position = year - sp.years[0]
+        if position - n_printed < sampled.shape[2]:
+            value = sampled[:, :, position - n_printed]
+            first_print[year] = sampled_print[:, :, position - n_printed]
+        else:
+            step = draws["growth_drift"][:, None] * rng.standard_normal((draws.n, len(STATES)))
+            level = np.concatenate([level, (level[:, :, -1] + step)[:, :, None]], axis=2)
+            gap = out[:, :, -1] - level[:, :, position - 1]
+            value = (
+                level[:, :, position]
+                + draws["growth_persistence"] * gap
+                + draws["threat_slope"] * threat[:, :, position - 1]
+                + draws["reaction"][:, None] * (gap @ sp.rivals.T)
+                + draws["growth_noise"] * student_t(rng, df, (draws.n, len(STATES)))
+            )
+            scale = draws["revision_scale"][:, None] * draws["revision_state"]
+            first_print[year] = value - scale * student_t(rng, revision_df, (draws.n, len(STATES)))
+        out = np.concatenate([out, value[:, :, None]], axis=2)
+    return out, first_print
+
+
+def _print_table(
+    sp: SpendingPanel,
+    draws: Draws,
+    priors: Priors,
+    true: np.ndarray,
+    first_print: dict[int, np.ndarray],
+    last: int,
+    rng: np.random.Generator,
+) -> dict[int, np.ndarray]:
+    """For every year ahead: growth (sample, state, year) as printed in the release that first covers it.
+
+    After its first revision a figure changes again with a small chance that falls with its age.
+    """
+    df = float(priors["revision_df"].array("value"))
+    chance, size = draws["late_revision_chance"], draws["late_revision_size"][:, None]
+    first_year = sp.years[0]
+    current = true.copy()
+    current[:, :, sp.last_printed - first_year] = sp.growth[:, sp.last_printed - first_year]
+    table = {}
+    for year in range(sp.last_printed + 1, last + 1):
+        for age in LATE_AGES:
+            column = year - age - first_year
+            if column >= 0:
+                changed = rng.random((draws.n, len(STATES))) < chance[:, [LATE_AGES.index(age)]]
+                step = size * student_t(rng, df, (draws.n, len(STATES)))
+                current[:, :, column] += changed * step
+        second = year - 1 - first_year
+        current[:, :, second] = true[:, :, second]
+        current[:, :, year - first_year] = first_print[year]
+        table[year] = current.copy()
+    return table
+
+
+def _history(sp: SpendingPanel, years: np.ndarray) -> np.ndarray:
+    """Growth (state, year, age) in the earliest release held that covers a year; NaN where missing."""
+    out = np.full((len(STATES), len(years), AGES), np.nan)
+    real = sp.prints[sp.prints["release"] != PSEUDO_RELEASE]
+    held = real if len(real) else sp.prints
+    releases = sorted(held["release_year"].unique())
+    by_release = {
+        release: frame.pivot(index="state", columns="year", values="growth").reindex(list(STATES))
+        for release, frame in held.groupby("release_year")
+    }
+    for position, year in enumerate(years):
+        covering = [release for release in releases if release > year]
+        if not covering:
+            continue
+        table = by_release[covering[0]]
+        for age in range(AGES):
+            if year - age in table.columns:
+                out[:, position, age] = table[year - age].to_numpy()
+    return out
