@@ -162,12 +162,14 @@ def test_paths_come_back_from_disk(tmp_path: Path) -> None:
     latents = xr.concat([paths["risk"], paths["global_risk"].expand_dims(theatre=[GLOBAL])], "theatre")
     eta = latents.isel(month=past).rename(theatre="latent").transpose("chain", "draw", "latent", "month")
     eta = eta * xr.DataArray(sd, dims="latent") + xr.DataArray(mean, dims="latent")
-    ahead, varying, known = archive.split_paths(paths)
-    assert set(known) == {"ladder", "indicator_level"}
-    assert set(varying) == {"dprk_troops"}
+    ahead, known = archive.split_paths(paths)
+    # Draws of the troops are the first to differ.
+    assert ahead["month"].values[0] == np.datetime64("2024-10-01")
+    assert set(known) == {"ladder", "indicator_level", "dprk_troops"}
+    assert "draw" not in known.dims
     constant = {"reference_mean": ("latent", mean), "reference_sd": ("latent", sd)}
     groups = {
-        "posterior": varying.assign(eta=eta),
+        "posterior": xr.Dataset({"eta": eta}),
         "predictions": ahead,
         "observed_data": known,
         "constant_data": xr.Dataset(constant, coords={"latent": [*THEATRES, GLOBAL]}),

@@ -135,7 +135,7 @@ def test_summary_says_what_was_done(run: Run) -> None:
     assert any(entry["pushed_by"] for entry in summary["theatres"])
     assert {entry["question"] for entry in summary["questions"]} == {q.id for q in load_questions()}
     assert summary["priors_changed"] == []
-    assert summary["data"]["last_month"]["news_korea"] == "2026-05"
+    assert summary["data"]["last_month"]["news_korea"] == "2026-04"
     assert summary["diagnostics"]["peak_memory_mb"] > 100
     assert summary["diagnostics"]["passed"] is False
     assert set(summary["diagnostics"]) == {
@@ -157,9 +157,7 @@ def test_finished_run_is_returned_untouched(store: Store, sampler: Sampler, tmp_
     assert sampler.calls == 2
 
 
-def test_id_is_the_same_whether_the_store_was_cut_before(
-    store: Store, sampler: Sampler, tmp_path: Path
-) -> None:
+def test_id_does_not_depend_on_an_earlier_cut(store: Store, sampler: Sampler, tmp_path: Path) -> None:
     first = short(store, tmp_path, draft=True)
     assert short(store.as_of(DAY), tmp_path, as_of=None, draft=True).folder == first.folder
     assert sampler.calls == 1
@@ -242,9 +240,7 @@ def test_bad_input_ends_before_anything_is_sampled(
     assert not (tmp_path / "runs").exists()
 
 
-def test_folder_that_cannot_be_written_ends_before_sampling(
-    store: Store, sampler: Sampler, tmp_path: Path
-) -> None:
+def test_unwritable_folder_ends_before_sampling(store: Store, sampler: Sampler, tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file")
     with pytest.raises(ArchiveError, match="runs cannot take the run"):
         short(store, tmp_path / "runs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import os
@@ -186,39 +187,23 @@ def plain(value: Any) -> Any:
     return value
 
 
-def split_paths(paths: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset, xr.Dataset]:
-    """Paths as stored: what lies ahead and all years; history that varies; history that is known.
+def split_paths(paths: xr.Dataset) -> tuple[xr.Dataset, xr.Dataset]:
+    """Paths as stored: draws from the first month in which any differ, and before it what is known.
 
-    History that is the same in every draw is kept once, without chain and draw; that of the latent risk
-    is left out.
+    What is known has no chain and draw, and dim ``past_month``. The history of the latent risk is in
+    neither: it is eta on the reference scale.
     """
     months = pd.DatetimeIndex(paths["month"].values)
-    past = months < pd.Timestamp(paths.attrs["first_forecast_month"])
-    monthly = [name for name, array in paths.data_vars.items() if "month" in array.dims]
-    ahead = paths.isel(month=~past)
-    varying: dict[Any, xr.DataArray] = {}
+    cut = int((months < pd.Timestamp(paths.attrs["first_forecast_month"])).sum())
     known: dict[Any, xr.DataArray] = {}
-    for name in monthly:
-        history = paths[name].isel(month=past).rename(month="past_month")
-        first = history.isel(chain=0, draw=0, drop=True)
-        same = bool(((history == first) | (history.isnull() & first.isnull())).all())
-        (known if same else varying)[name] = first if same else history
-    return ahead, xr.Dataset(varying).drop_vars(FROM_ETA, errors="ignore"), xr.Dataset(known)
-
-
-def join_paths(ahead: xr.Dataset, varying: xr.Dataset, known: xr.Dataset) -> xr.Dataset:
-    """The inverse of `split_paths`, given the history of the latent risk in `varying`."""
-    parts = {}
-    for name, array in ahead.data_vars.items():
-        if "month" not in array.dims:
-            parts[name] = array
-            continue
-        source = varying if name in varying else known
-        history = source[name].rename(past_month="month")
-        if "chain" not in history.dims:
-            history = history.expand_dims(chain=ahead["chain"], draw=ahead["draw"])
-        parts[name] = xr.concat([history.transpose(*array.dims), array], "month").astype(array.dtype)
-    return xr.Dataset(parts, attrs=ahead.attrs)
+    for name, array in paths.data_vars.items():
+        if "month" in array.dims and name not in FROM_ETA:
+            first = array.isel(chain=0, draw=0, drop=True)
+            others = [dim for dim in array.dims if dim != "month"]
+            differ = (~((array == first) | (array.isnull() & first.isnull()))).any(others).values
+            cut = min(cut, int(differ.argmax())) if differ.any() else cut
+            known[name] = first.rename(month="past_month")
+    return paths.isel(month=slice(cut, None)), xr.Dataset(known).isel(past_month=slice(0, cut))
 
 
 def read_paths(file: Path) -> xr.Dataset:
@@ -227,12 +212,24 @@ def read_paths(file: Path) -> xr.Dataset:
     with _open(file) as tree:
         ahead, posterior, known, constant = (tree[name].to_dataset() for name in names)
         risk = (posterior["eta"] - constant["reference_mean"]) / constant["reference_sd"]
-        risk = risk.sel(month=known["past_month"].values).rename(month="past_month")
-        history = {
-            "risk": risk.sel(latent=ahead["theatre"].values).rename(latent="theatre"),
-            "global_risk": risk.sel(latent=GLOBAL, drop=True),
-        }
-        return join_paths(ahead, posterior.drop_vars("month").assign(history), known).load()
+        risk = risk[{"month": slice(0, known.sizes["past_month"])}].rename(month="past_month")
+        past = known.assign(
+            risk=risk.sel(latent=ahead["theatre"].values).rename(latent="theatre"),
+            global_risk=risk.sel(latent=GLOBAL, drop=True),
+        )
+        return _joined(ahead, past).load()
+
+
+def _joined(ahead: xr.Dataset, past: xr.Dataset) -> xr.Dataset:
+    parts = {}
+    for name, array in ahead.data_vars.items():
+        if "month" in array.dims:
+            history = past[name].rename(past_month="month")
+            if "chain" not in history.dims:
+                history = history.expand_dims(chain=ahead["chain"], draw=ahead["draw"])
+            array = xr.concat([history.transpose(*array.dims), array], "month").astype(array.dtype)
+        parts[name] = array
+    return xr.Dataset(parts, attrs=ahead.attrs)
 
 
 def _open(file: Path) -> xr.DataTree:
@@ -250,8 +247,10 @@ def write_posterior(groups: Mapping[str, xr.Dataset], file: Path) -> Path:
         for name, node in tree.children.items()
     }
     # By way of memory: when the disk fills up under it, HDF5 takes the whole process down.
-    content = tree.to_netcdf(engine="h5netcdf", encoding=encoding)
-    file.write_bytes(content)
+    buffer = io.BytesIO()
+    tree.to_netcdf(buffer, engine="h5netcdf", encoding=encoding)
+    with buffer.getbuffer() as content:
+        file.write_bytes(content)
     return file
 
 

@@ -410,6 +410,6 @@ def _budget_readings(sp: SpendingPanel, first_print: Any, draw: Draw) -> None:
         first_print[state, np.where(ahead, budgets["year"] - n_printed, 0)[use]],
         np.where(printed, budgets["first_print"], 0.0)[use],
     )
-    scale = noise[state] * (1.0 + 0.5 * recalled)
+    scale = pt.sqrt((noise[state] * (1.0 + 0.5 * recalled)) ** 2 + budgets["half_width"][use] ** 2)
     error = budgets["value"][use] - target - bias[state]
     pm.Potential("budgets", student_t_rows(error, scale, 4.0).sum())

@@ -76,6 +76,7 @@ def run_forecast(
     from escalation_forecast import forecast
     from escalation_forecast.model import MODEL_VERSION, build_model
     from escalation_forecast.panel import build_panel
+    from escalation_forecast.push import push
     from escalation_forecast.questions import bind, evaluate, load_questions
 
     started, out = time.perf_counter(), Path(out)
@@ -140,7 +141,7 @@ def run_forecast(
             with step("Simulating the future"):
                 paths = forecast.simulate(panel, posterior, priors, horizon, seed)
                 answers = evaluate(questions, paths, known)
-                pushed = forecast.push(panel, posterior)
+                pushed = push(panel, posterior)
             with step("Checking the fit"):
                 diagnostics = diagnose(posterior, stats, paths, answers)
         except ConvergenceError as error:
@@ -260,7 +261,7 @@ def posterior_groups(
     from escalation_forecast.panel import LATENTS, STOCKS
 
     scale = reference_scale().loc[list(LATENTS)]
-    ahead, varying, known = archive.split_paths(paths)
+    ahead, known = archive.split_paths(paths)
     sp = panel.spending
     years = {"state": posterior["state"].values, "spending_year": sp.years}
     printed = np.where(sp.printed, sp.growth, np.nan)
@@ -291,7 +292,7 @@ def posterior_groups(
         "body": list(panel.bodies),
     }
     return {
-        "posterior": posterior.drop_attrs().merge(varying),
+        "posterior": posterior.drop_attrs(),
         "sample_stats": stats.drop_attrs(),
         "predictions": ahead,
         "observed_data": observed,

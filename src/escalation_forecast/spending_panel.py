@@ -47,7 +47,7 @@ class SpendingPanel:
         By age in ``LATE_AGES``: steps seen and steps that changed the figure; and the sizes of the latter.
     budgets : dict of numpy.ndarray
         Announced growth less expected inflation: state, year (position), value, first_print (or NaN),
-        recalled.
+        recalled, half_width (of the range, where the definition is open).
     gdp : numpy.ndarray
         (state, year) GDP growth less the state's mean, 0 where unknown.
     exposure, rivals : numpy.ndarray
@@ -185,17 +185,22 @@ def _budgets(store: Store, prints: pd.DataFrame, years: np.ndarray) -> dict[str,
         if known.empty:
             continue
         expected = 100.0 * np.log1p(known.sort_values("period_start")["value"].iloc[-1] / 100.0)
-        value = 100.0 * np.log1p(row.value / 100.0) - expected
+        bounds = [b for b in (row.low, row.value, row.high) if np.isfinite(b)]
+        low, high = (100.0 * np.log1p(b / 100.0) for b in (min(bounds), max(bounds)))
+        value = (low + high) / 2.0 - expected
         key = (row.unit, year)
         target = float(first.loc[key, "growth"]) if key in newest_age.index else np.nan
-        rows.append((STATES.index(row.unit), year - FIRST_YEAR, value, target, "recalled" in row.quality))
-    table = np.array(rows, float).reshape(-1, 5)
+        half_width = (high - low) / 2.0
+        recalled = "recalled" in row.quality
+        rows.append((STATES.index(row.unit), year - FIRST_YEAR, value, target, recalled, half_width))
+    table = np.array(rows, float).reshape(-1, 6)
     return {
         "state": table[:, 0].astype(np.int32),
         "year": table[:, 1].astype(np.int32),
         "value": table[:, 2],
         "first_print": table[:, 3],
         "recalled": table[:, 4],
+        "half_width": table[:, 5],
     }
 
 
