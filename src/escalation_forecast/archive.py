@@ -249,8 +249,7 @@ def write_posterior(groups: Mapping[str, xr.Dataset], file: Path) -> Path:
     # By way of memory: when the disk fills up under it, HDF5 takes the whole process down.
     buffer = io.BytesIO()
     tree.to_netcdf(buffer, engine="h5netcdf", encoding=encoding)
-    with buffer.getbuffer() as content:
-        file.write_bytes(content)
+    file.write_bytes(buffer.getvalue())
     return file
 
 

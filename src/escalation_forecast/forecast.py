@@ -181,3 +181,15 @@ def reference_scale() -> pd.DataFrame:
     if missing or not (frame["sd"] > 0).all():
         raise DataError(f"{path.name}: every theatre and the global factor need a mean and a positive sd.")
     return frame.loc[[*THEATRES, "global"]]
+
+
+def measure_reference_scale(posterior: xr.Dataset) -> pd.DataFrame:
+    """Mean and standard deviation of each latent over the draws and months of 2010-2019.
+
+    This is how ``data/reference_scale.csv`` was made, once, from the default fit. It is a unit of
+    measure: it never follows the data, so that numbers of different runs can be compared.
+    """
+    months = pd.DatetimeIndex(posterior["month"].to_numpy())
+    window = posterior["eta"].isel(month=(months.year >= 2010) & (months.year <= 2019))
+    dims = ("chain", "draw", "month")
+    return xr.Dataset({"mean": window.mean(dims), "sd": window.std(dims)}).to_dataframe()[["mean", "sd"]]
