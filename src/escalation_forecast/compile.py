@@ -172,7 +172,7 @@ def _by_address(function: Any, argument_types: tuple[Any, ...]) -> Any:
     result = dispatcher.overloads[argument_types]
     address = result.library.get_pointer_to_function(result.fndesc.llvm_cfunc_wrapper_name)
 
-    class Address(WrapperAddressProtocol):  # type: ignore[misc]
+    class Address(WrapperAddressProtocol):
         keep = result  # the machine code lives as long as its library
 
         def __wrapper_address__(self) -> int:

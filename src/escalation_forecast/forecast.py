@@ -1,7 +1,7 @@
 """Joint draws of future paths: latent risk, indicators, the ladder, reported stocks and spending.
 
-The sampler ends with the calendar year of ``as_of``; nothing observes later months, so they are
-simulated forward from each draw, which is exact.
+The sampler ends with the grid of the panel; nothing observes later months, so they are simulated
+forward from each draw, which is exact.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def extend_stocks(
     if not np.any(panel.data["stock_stock"] == position):
         return None
     log_stock = draws["log_stock"][:, position]
-    first = int(panel.months.get_loc(panel.stock_months[0]))
+    first = len(panel.months) - len(panel.stock_months)
     threat = eta[:, THEATRES.index("ukraine_nato")] - eta[:, THEATRES.index("ukraine_nato"), [first]]
     ahead = len(months) - first - log_stock.shape[1]
     if ahead > 0:

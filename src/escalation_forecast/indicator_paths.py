@@ -148,7 +148,7 @@ def ladder_paths(
     slope = draws["ladder_slope"]
     first_cut = _logit(draws["ladder_any"])
     second_cut = _logit(draws["ladder_any"] * draws["ladder_force"])
-    for name, theatre in panel.items["ordinal"]["theatre"].items():
+    for name, theatre in panel.items["ordinal"]["theatre"].drop_duplicates().items():
         k = THEATRES.index(theatre)
         rows = panel.history[panel.history["indicator"] == name]
         positions = months.get_indexer(pd.DatetimeIndex(rows["month"]))

@@ -17,7 +17,7 @@ import pymc as pm
 import pytensor.tensor as pt
 from pymc.math import logit
 
-from escalation_forecast.kernels import ar_filter, log_sigmoid_difference, student_t_rows
+from escalation_forecast.kernels import ar_filter, log_sigmoid_difference, reading_density, student_t_rows
 from escalation_forecast.panel import LATENTS, STOCKS, Panel
 from escalation_forecast.priors import Priors
 from escalation_forecast.schema import STATES, THEATRES, DataError
@@ -206,14 +206,10 @@ def reading_block(panel: Panel, data: dict[str, Any], flat: Any, draw: Draw) -> 
     )
     df = np.concatenate([np.full(n[family], READING_DF[family]) for family in READING_DF])
 
-    item, linked = data["reading_item"], data["reading_has_previous"]
-    slope = (loading * signs)[item]
-    rho_row, noise_row = rho[item], noise[item]
-    error = data["reading_y"] - intercept[item] - slope * flat[data["reading_index"]]
-    error_before = data["reading_y_previous"] - intercept[item] - slope * flat[data["reading_index_previous"]]
-    scale = noise_row / pt.sqrt(1.0 - (1.0 - linked) * rho_row**2)
-    innovation = error - linked * rho_row * error_before
-    pm.Potential("readings", student_t_rows(innovation, scale, pt.constant(df)[item]).sum())
+    columns = ("item", "index", "index_previous", "y", "y_previous", "has_previous")
+    rows = [data[f"reading_{column}"] for column in columns]
+    value = reading_density(intercept, loading * signs, rho, noise, pt.constant(df), flat, *rows)[0]
+    pm.Potential("readings", value)
 
 
 def _by_anchor(items: pd.DataFrame, draw: Draw) -> Any:
@@ -288,7 +284,7 @@ def hurdle_block(data: dict[str, Any], flat: Any, draw: Draw) -> None:
 
 def stock_block(panel: Panel, data: dict[str, Any], eta: Any, draw: Draw) -> None:
     """Log random walk of a reported stock; reports are intervals with house effects and a shared miss."""
-    first = int(panel.months.get_loc(panel.stock_months[0]))
+    first = len(panel.months) - len(panel.stock_months)
     theatre = eta[THEATRES.index("ukraine_nato"), first:]
     # Against the first month, so that the drift alone says where a steady risk leads.
     threat = theatre[:-1] - theatre[0]

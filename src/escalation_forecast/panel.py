@@ -83,7 +83,7 @@ class Panel:
     @property
     def now(self) -> int:
         """Position of the month of ``as_of`` on the grid."""
-        return int(self.months.get_loc(self.as_of.to_period("M").to_timestamp()))
+        return int(self.months.searchsorted(self.as_of.to_period("M").to_timestamp()))
 
 
 def build_panel(store: Store, as_of: pd.Timestamp) -> Panel:
@@ -105,7 +105,7 @@ def build_panel(store: Store, as_of: pd.Timestamp) -> Panel:
     months = pd.date_range(GRID_START, f"{last_year}-12-01", freq="MS")
     grid = _Grid(months, np.arange(GRID_START.year, last_year + 1))
 
-    figures = {row.indicator: _figures(known, row) for row in known.indicators.itertuples()}
+    figures = {str(row.indicator): _figures(known, row) for row in known.indicators.itertuples()}
     blocks: dict[str, pd.DataFrame] = {}
     data: dict[str, np.ndarray] = {}
     for block, builder in _BUILDERS.items():
@@ -152,12 +152,14 @@ class _Grid:
 
     def month(self, latent: str, month: pd.Series) -> np.ndarray:
         position = (month.dt.year - self.months[0].year) * 12 + month.dt.month - 1
-        return (LATENTS.index(latent) * len(self.months) + position).to_numpy(np.int32)
+        flat: np.ndarray = (LATENTS.index(latent) * len(self.months) + position).to_numpy(np.int32)
+        return flat
 
     def year(self, latent: str, year: pd.Series, block: int = 0) -> np.ndarray:
         start = len(LATENTS) * (len(self.months) + block * len(self.years))
         position = year.to_numpy() - self.years[0]
-        return (start + LATENTS.index(latent) * len(self.years) + position).astype(np.int32)
+        flat: np.ndarray = (start + LATENTS.index(latent) * len(self.years) + position).astype(np.int32)
+        return flat
 
     def three_years_before(self, latent: str, year: pd.Series) -> np.ndarray:
         return self.year(latent, year, block=1)
@@ -191,20 +193,29 @@ def _figures(store: Store, row: Any) -> pd.DataFrame:
                 .map(set(options["drop"].split("+")).intersection)
                 .astype(bool)
             ]
-        month = frame["period_start" if row.family != "troops" else "period_end"].dt.to_period("M").dt.to_timestamp()
-        parts.append(frame.set_index(month)["value"].dropna().rename(unit))
+        period = frame["period_end" if row.family == "troops" else "period_start"]
+        month = period.dt.to_period("M").dt.to_timestamp()
+        figures = frame.set_index(month)["value"].dropna().rename(unit)
+        if figures.index.has_duplicates:
+            twice = figures.index[figures.index.duplicated()][0]
+            raise DataError(
+                f"indicator {row.indicator}: {series} of {unit} has several figures in {twice:%Y-%m}, from "
+                "different sources or periods; keep one, or give yours a series of its own."
+            )
+        parts.append(figures)
     table = pd.concat(parts, axis=1).dropna()
     family = str(row.family)
+    values: pd.Series[float]
     if family == "news" and len(units) > 1:
-        logs = np.log(table + LOG_OFFSET)
+        logs = (table + LOG_OFFSET).apply(np.log)
         values = ((logs - logs.mean()) / logs.std(ddof=0)).mean(axis=1)
     else:
         values = table.sum(axis=1)
     out = pd.DataFrame({"month": values.index, "value": values.to_numpy()})
     exposure = getattr(row, "exposure_series", "")
     if isinstance(exposure, str) and exposure:
-        weights = store.latest(exposure, units[0]).set_index("period_start")["value"]
-        out["exposure"] = out["month"].map(weights)
+        parts = [store.latest(exposure, unit).set_index("period_start")["value"] for unit in units]
+        out["exposure"] = out["month"].map(pd.concat(parts, axis=1).dropna().sum(axis=1))
         out = out[out["exposure"] > 0]
     else:
         out["exposure"] = 1.0
@@ -238,6 +249,7 @@ def _readings(
     order = {family: position for position, family in enumerate(READING_FAMILIES)}
     rows = rows.assign(_order=rows["family"].map(order)).sort_values("_order", kind="stable")
     meta, out = [], _Columns("item", "index", "index_previous", "y", "y_previous", "has_previous")
+    row: Any
     for position, row in enumerate(rows.itertuples()):
         frame = figures[str(row.indicator)]
         options = _options(row)
@@ -300,6 +312,7 @@ def _counts(
         "item", "index", "index_previous", "y", "log_exposure", "trend", "log_rate_previous", "has_previous"
     )
     groups: list[str] = []
+    row: Any
     for position, row in enumerate(rows.itertuples()):
         frame = figures[str(row.indicator)]
         options = _options(row)
@@ -350,6 +363,7 @@ def _shares(
     """Successes out of trials; trials are the exposure."""
     meta, out = [], _Columns("item", "index", "sign", "step")
     totals = _Columns("total_item", "total_step", "total_weight")
+    row: Any
     for position, row in enumerate(rows.itertuples()):
         frame = figures[str(row.indicator)]
         k, n = frame["value"].to_numpy(int), frame["exposure"].to_numpy(int)
@@ -383,12 +397,19 @@ def _ordinals(
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Ladder in three classes: below 3, threat or display (3), use of force (4 and more)."""
     meta, out = [], _Columns("item", "index", "level")
-    for position, row in enumerate(rows.itertuples()):
+    row: Any
+    for row in rows.itertuples():
         frame = figures[str(row.indicator)]
+        if row.theatre not in THEATRES:
+            raise DataError(
+                f"indicator {row.indicator}: a ladder belongs to a theatre, not to {row.theatre}; "
+                f"use one of {', '.join(THEATRES)}."
+            )
         level = frame["value"].to_numpy()
         meta.append({"indicator": row.indicator, "family": row.family, "theatre": row.theatre})
+        # Cutpoints and slope are the theatre's, whatever the order of the catalogue.
         out.append(
-            item=np.full(len(level), position, np.int32),
+            item=np.full(len(level), THEATRES.index(row.theatre), np.int32),
             index=grid.month(row.theatre, frame["month"]),
             level=(level >= 3).astype(np.int32) + (level >= 4).astype(np.int32),
         )
@@ -398,6 +419,7 @@ def _ordinals(
 def _hurdles(rows: pd.DataFrame, figures: dict[str, pd.DataFrame], grid: _Grid) -> dict[str, np.ndarray]:
     """Whether a pair had any delivery in a year."""
     out = _Columns("item", "index", "z")
+    row: Any
     for position, row in enumerate(rows.itertuples()):
         frame = figures[str(row.indicator)]
         out.append(

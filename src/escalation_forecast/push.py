@@ -8,6 +8,7 @@ Newton step: they add up to where the recent figures alone would move a risk tha
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from scipy.special import betaln, expit, gammaln
 
 from escalation_forecast.forecast import reference_scale
 from escalation_forecast.model import READING_DF, SHORT_MEMORY
-from escalation_forecast.panel import LATENTS, Panel
+from escalation_forecast.panel import LATENTS, LOG_OFFSET, Panel
 from escalation_forecast.schema import THEATRES
 
 RECENT_MONTHS = 6
@@ -62,7 +63,7 @@ def push(panel: Panel, posterior: xr.Dataset) -> dict[str, list[dict[str, object
 def _densities(panel: Panel, mean: xr.Dataset, latent: str) -> dict[str, Density]:
     """Log density of each indicator's latest figures as a function of a constant risk."""
     found: dict[str, Density] = {}
-    for block, builder in (("reading", _reading), ("count", _count), ("share", _share), ("ordinal", _ordinal)):
+    for block, builder in _BUILDERS.items():
         items = panel.items[block]
         for position, name in enumerate(items.index):
             if items["theatre"].iloc[position] != latent or items["family"].iloc[position] not in _MONTHLY:
@@ -82,7 +83,7 @@ def _reading(panel: Panel, mean: xr.Dataset, position: int, name: str, rows: pd.
     items = panel.items["reading"]
     item = items.loc[name]
     raw = rows["value"].to_numpy(float)
-    y = ((np.log(raw + 0.01) if item["log"] else raw) - item["mean"]) / item["sd"]
+    y = ((np.log(raw + LOG_OFFSET) if item["log"] else raw) - item["mean"]) / item["sd"]
     table = mean["anchor_loading"] if item["anchor"] else mean["news_loading"]
     dim = "anchor" if item["anchor"] else "loaded_news"
     slope = item["sign"] * float(table.sel({dim: name}))
@@ -99,11 +100,11 @@ def _reading(panel: Panel, mean: xr.Dataset, position: int, name: str, rows: pd.
 
 
 def _count(panel: Panel, mean: xr.Dataset, position: int, name: str, rows: pd.DataFrame) -> Density:
-    item = panel.items["count"].loc[name]
+    item: Any = panel.items["count"].loc[name]
     y = rows["value"].to_numpy(float)
     exposure = panel.exposures[name].reindex(rows["month"]).to_numpy(float)
     size = float(mean["count_dispersion"][position])
-    decades = (rows["month"].dt.year + rows["month"].dt.month / 12 - 2005.0).to_numpy() / 10.0
+    decades = (rows["month"].dt.year + (rows["month"].dt.month - 0.5) / 12 - 2005.0).to_numpy() / 10.0
     base = float(mean["count_intercept"][position]) + item["log_mean"] + np.log(exposure)
     base = base + float(mean["count_trend"]) * decades * bool(item["trend"])
     loading = float(mean["count_loading"][int(item["group_index"])])
@@ -131,8 +132,8 @@ def _share(panel: Panel, mean: xr.Dataset, position: int, name: str, rows: pd.Da
 
 def _ordinal(panel: Panel, mean: xr.Dataset, position: int, name: str, rows: pd.DataFrame) -> Density:
     level = rows["value"].to_numpy()
-    some, force = float(mean["ladder_any"][position]), float(mean["ladder_force"][position])
-    slope = float(mean["ladder_slope"][position])
+    k = THEATRES.index(str(panel.items["ordinal"]["theatre"].iloc[position]))
+    some, force, slope = (float(mean[key][k]) for key in ("ladder_any", "ladder_force", "ladder_slope"))
 
     def density(eta: float) -> float:
         low = expit(slope * eta + np.log(some / (1.0 - some)))
@@ -141,3 +142,6 @@ def _ordinal(panel: Panel, mean: xr.Dataset, position: int, name: str, rows: pd.
         return float(np.log(chance + 1e-12).sum())
 
     return density
+
+
+_BUILDERS: Final = {"reading": _reading, "count": _count, "share": _share, "ordinal": _ordinal}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -152,12 +153,10 @@ def _revision_steps(prints: pd.DataFrame) -> tuple[dict[str, np.ndarray], dict[s
     rows = []
     releases = [int(release) for release in wide.columns]
     for before, after in pairwise(releases):
-        step = (wide[after] - wide[before]).dropna()
-        rows += [
-            (STATES.index(state), before - int(year), value)
-            for (state, year), value in step.items()
-            if 1 <= before - int(year) <= LATE_AGES[-1]
-        ]
+        step = (wide[after] - wide[before]).dropna().reset_index(name="size")
+        step["age"] = before - step["year"]
+        step = step[step["age"].between(1, LATE_AGES[-1])]
+        rows += list(zip(step["state"].map(STATES.index), step["age"], step["size"], strict=True))
     state, age, size = np.array(rows, float).reshape(-1, 3).T
     first = age == 1
     changed = np.abs(size) > CHANGED
@@ -173,9 +172,9 @@ def _budgets(store: Store, prints: pd.DataFrame, years: np.ndarray) -> dict[str,
     """Announced nominal growth less the last inflation known when it was announced."""
     announced = store.latest("budget_growth")
     inflation = store.latest("cpi_inflation")
-    first = prints.sort_values("age").groupby(["state", "year"]).first()
-    newest_age = prints.groupby(["state", "year"])["age"].min()
+    first = prints.sort_values("age").groupby(["state", "year"])["growth"].first()
     rows = []
+    row: Any
     for row in announced.itertuples():
         year = row.period_start.year
         if row.unit not in BUDGET_STATES or year not in years or not np.isfinite(row.value):
@@ -189,7 +188,7 @@ def _budgets(store: Store, prints: pd.DataFrame, years: np.ndarray) -> dict[str,
         low, high = (100.0 * np.log1p(b / 100.0) for b in (min(bounds), max(bounds)))
         value = (low + high) / 2.0 - expected
         key = (row.unit, year)
-        target = float(first.loc[key, "growth"]) if key in newest_age.index else np.nan
+        target = first.get(key, np.nan)
         half_width = (high - low) / 2.0
         recalled = "recalled" in row.quality
         rows.append((STATES.index(row.unit), year - FIRST_YEAR, value, target, recalled, half_width))
@@ -217,6 +216,7 @@ def _weights(store: Store, file: str, column: str, labels: tuple[str, ...]) -> n
     path = store.root / file
     frame = pd.read_csv(path)
     out = np.zeros((len(STATES), len(labels)))
+    row: Any
     for number, row in enumerate(frame.itertuples(), start=2):
         label = str(getattr(row, column))
         if row.state not in STATES or label not in labels:

@@ -56,12 +56,12 @@ def spending_paths(
             if year <= sp.last_printed:
                 prints[:, :, position, age] = history[:, position, age]
             else:
-                prints[:, :, position, age] = table[year][:, :, year - age - sp.years[0]]
+                prints[:, :, position, age] = table[int(year)][:, :, year - age - sp.years[0]]
     return SpendingPaths(years, _simple(prints), _simple(true[:, :, years[0] - sp.years[0] :]))
 
 
 def _simple(growth: np.ndarray) -> np.ndarray:
-    return 100.0 * np.expm1(np.clip(growth, -200.0, 200.0) / 100.0)
+    return np.asarray(100.0 * np.expm1(np.clip(growth, -200.0, 200.0) / 100.0))
 
 
 def _growth(

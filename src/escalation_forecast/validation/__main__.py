@@ -1,0 +1,3 @@
+from escalation_forecast.validation.cli import main
+
+raise SystemExit(main())
