@@ -7,12 +7,12 @@ import pandas as pd
 import pymc as pm
 import pytest
 import xarray as xr
-from prior_fit import Evaluate, draw_posterior
 
 from escalation_forecast.model import build_model
 from escalation_forecast.panel import Panel, build_panel
 from escalation_forecast.priors import Priors
 from escalation_forecast.store import Store
+from prior_fit import Evaluate, draw_posterior
 
 AS_OF = pd.Timestamp("2026-06-15")
 

@@ -15,7 +15,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from escalation_forecast import pipeline
+from escalation_forecast import pipeline, run_files
 from escalation_forecast.archive import ArchiveError, Run, load_run
 from escalation_forecast.fit import ConvergenceError, Diagnostics, Worst
 from escalation_forecast.model import build_model
@@ -53,7 +53,7 @@ def trace(store: Store) -> xr.DataTree:
         shape = (CHAINS, DRAWS, *(len(labels) for labels in coords.values()))
         kept[name] = xr.DataArray(rng.normal(size=shape), index | coords, dims=(*index, *coords))
     posterior = xr.Dataset(kept)
-    drawn = pipeline.prior_draws(posterior, priors, 0)
+    drawn = run_files.prior_draws(posterior, priors, 0)
     for name in drawn.data_vars:
         values = drawn[name].values[0, : CHAINS * DRAWS]
         posterior[name] = posterior[name].dims, values.reshape(posterior[name].shape)
@@ -334,7 +334,7 @@ def test_prior_draws_follow_the_family(family: str) -> None:
     parameters, law = FAMILY_CASES.get(family, ({"value": 0.2}, None))
     spec = PriorSpec("x", family, parameters, ("pair",), "r", "s", "real")
     shape = xr.Dataset({"x": (("chain", "draw", "pair"), np.zeros((1, 1, 2)))}, coords={"pair": ["a", "b"]})
-    drawn = pipeline.prior_draws(shape, Priors({"x": spec}), 0)["x"]
+    drawn = run_files.prior_draws(shape, Priors({"x": spec}), 0)["x"]
     assert drawn.sizes == {"chain": 1, "draw": 1000, "pair": 2}
     if law is None:
         assert (drawn == 0.2).all()

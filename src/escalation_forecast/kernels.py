@@ -78,7 +78,7 @@ def log_sigmoid_difference(high: Any, low: Any) -> Any:
     return high + pt.log(-pt.expm1(low - high)) - pt.softplus(high) - pt.softplus(low)
 
 
-class ReadingDensity(Op):  # type: ignore[misc]
+class ReadingDensity(Op):
     """Log density of Student-t readings with an AR(1) error, and its gradient, in one pass.
 
     Inputs: item vectors ``intercept, slope, rho, noise, df``; the latent values ``flat``; and per row
@@ -110,9 +110,20 @@ class ReadingDensity(Op):  # type: ignore[misc]
         return [[position in (0, 1, 2, 3, 5)] + [False] * 5 for position in range(len(node.inputs))]
 
 
-def _reading_density(  # type: ignore[no-untyped-def]
-    intercept, slope, rho, noise, df, flat, item, index, index_previous, y, y_previous, linked
-):
+def _reading_density(
+    intercept: Any,
+    slope: Any,
+    rho: Any,
+    noise: Any,
+    df: Any,
+    flat: Any,
+    item: Any,
+    index: Any,
+    index_previous: Any,
+    y: Any,
+    y_previous: Any,
+    linked: Any,
+) -> tuple[Any, ...]:
     value = 0.0
     by_intercept, by_slope = np.zeros(len(intercept)), np.zeros(len(slope))
     by_rho, by_noise, by_flat = np.zeros(len(rho)), np.zeros(len(noise)), np.zeros(len(flat))
@@ -146,9 +157,20 @@ def _numba_reading_density(op: ReadingDensity, **_: Any) -> Any:
     program = numba_njit(_reading_density)
 
     @numba_njit
-    def reading_density(  # type: ignore[no-untyped-def]
-        intercept, slope, rho, noise, df, flat, item, index, index_previous, y, y_previous, linked
-    ):
+    def reading_density(
+        intercept: Any,
+        slope: Any,
+        rho: Any,
+        noise: Any,
+        df: Any,
+        flat: Any,
+        item: Any,
+        index: Any,
+        index_previous: Any,
+        y: Any,
+        y_previous: Any,
+        linked: Any,
+    ) -> tuple[Any, ...]:
         value, a, b, r, s, f = program(
             intercept, slope, rho, noise, df, flat, item, index, index_previous, y, y_previous, linked
         )

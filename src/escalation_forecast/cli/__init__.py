@@ -100,12 +100,15 @@ def forecast(
         options["seed"] = seed
 
     from escalation_forecast import pipeline
+    from escalation_forecast.archive import ArchiveError
     from escalation_forecast.fit import ConvergenceError
 
     try:
         run = pipeline.run_forecast(store, **options)
     except ConvergenceError as error:
         stop(error, NOT_CONVERGED)
+    except ArchiveError as error:
+        stop(error, NOT_WRITTEN)
     except OSError as error:
         stop(
             f"The run could not be written to {out} ({error}); free space or give another --out.", NOT_WRITTEN

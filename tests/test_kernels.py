@@ -1,0 +1,112 @@
+"""Kernels against plain loops, SciPy and finite differences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+from prior_fit import plain
+from pytensor.compile.mode import Mode
+from scipy import stats
+from scipy.signal import lfilter
+
+from escalation_forecast.kernels import ar_filter, log_sigmoid_difference, student_t_rows
+
+PHI = np.array([0.0, 0.37, 0.9, 1.0])
+
+
+def modes() -> list[Any]:
+    return [pytest.param(plain(), id="python"), pytest.param(Mode(linker="numba"), id="numba")]
+
+
+def by_loop(x: np.ndarray, phi: np.ndarray) -> np.ndarray:
+    out = x.copy()
+    for k in range(x.shape[0]):
+        for t in range(1, x.shape[1]):
+            out[k, t] += phi[k] * out[k, t - 1]
+    return out
+
+
+def value_and_gradients(mode: Mode) -> Any:
+    """A weighted sum of squares of the filtered values, and its gradients."""
+    x, phi, weight = pt.dmatrix("x"), pt.dvector("phi"), pt.dmatrix("weight")
+    filtered = ar_filter(x, phi)
+    loss = (weight * filtered**2).sum()
+    return pytensor.function([x, phi, weight], [filtered, loss, *pytensor.grad(loss, [x, phi])], mode=mode)
+
+
+@pytest.mark.parametrize("mode", modes())
+def test_filter_is_the_loop_it_says_it_is(mode: Mode) -> None:
+    x = np.random.default_rng(1).normal(size=(4, 30))
+    got = value_and_gradients(mode)(x, PHI, x)[0]
+    assert_allclose(got, by_loop(x, PHI), rtol=1e-12)
+    assert_allclose(got[2], lfilter([1.0], [1.0, -0.9], x[2]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("mode", modes())
+def test_filter_gradient_is_the_finite_difference(mode: Mode) -> None:
+    rng = np.random.default_rng(2)
+    x, weight = rng.normal(size=(2, 4, 12))
+    program = value_and_gradients(mode)
+    _, _, by_x, by_phi = program(x, PHI, weight)
+
+    def loss(x: np.ndarray, phi: np.ndarray) -> float:
+        return float((weight * by_loop(x, phi) ** 2).sum())
+
+    step = 1e-6
+    for index in np.ndindex(*x.shape):
+        bump = np.zeros_like(x)
+        bump[index] = step
+        slope = (loss(x + bump, PHI) - loss(x - bump, PHI)) / (2 * step)
+        assert_allclose(by_x[index], slope, rtol=1e-5, atol=1e-7)
+    for k in range(4):
+        bump = step * (np.arange(4) == k)
+        slope = (loss(x, PHI + bump) - loss(x, PHI - bump)) / (2 * step)
+        assert_allclose(by_phi[k], slope, rtol=1e-5, atol=1e-7)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.floats(-10, 10), min_size=1, max_size=20))
+def test_persistence_of_one_gives_running_sums(values: list[float]) -> None:
+    x = np.array([values])
+    assert_allclose(RUNNING(x), np.cumsum(x, axis=1), rtol=1e-12, atol=1e-12)
+
+
+_X = pt.dmatrix("x")
+RUNNING = pytensor.function([_X], ar_filter(_X, pt.ones(1)), mode=plain())
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(-1.0, 1.0), (-50.0, 0.3), (0.3, 50.0), (-800.0, 800.0), (30.0, 31.0), (-31.0, -30.0), (2.0, 2.0001)],
+)
+def test_log_sigmoid_difference_is_the_logistic_interval(low: float, high: float) -> None:
+    found = float(log_sigmoid_difference(pt.constant(np.float64(high)), pt.constant(np.float64(low))).eval(mode=plain()))
+    # The upper tail by symmetry, where the distribution function itself is 1 to the last digit.
+    if low > 0:
+        low, high = -high, -low
+    expected = np.log(stats.logistic.cdf(high) - stats.logistic.cdf(low))
+    assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_log_sigmoid_difference_of_a_bound_far_out_has_a_finite_gradient() -> None:
+    high, low = pt.dscalar("high"), pt.dscalar("low")
+    value = log_sigmoid_difference(high, low)
+    program = pytensor.function([high, low], [value, *pytensor.grad(value, [high, low])], mode=plain())
+    for bounds in ((500.0, -2.0), (2.0, -500.0), (500.0, -500.0)):
+        assert np.isfinite(program(*bounds)).all()
+
+
+def test_student_t_is_scipys_up_to_the_constant_of_its_degrees_of_freedom() -> None:
+    rng = np.random.default_rng(3)
+    error, scale = rng.normal(size=50) * 5, rng.gamma(2.0, size=50)
+    for nu in (3.0, 5.0, 40.0):
+        found = student_t_rows(pt.constant(error), pt.constant(scale), nu).eval(mode=plain())
+        expected = stats.t.logpdf(error, nu, scale=scale) - stats.t.logpdf(0.0, nu)
+        assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
