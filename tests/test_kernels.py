@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
-from prior_fit import plain
 from pytensor.compile.mode import Mode
 from scipy import stats
 from scipy.signal import lfilter
 
-from escalation_forecast.kernels import ar_filter, log_sigmoid_difference, student_t_rows
+from escalation_forecast.kernels import ar_filter, log_sigmoid_difference, reading_density, student_t_rows
+from prior_fit import plain
 
 PHI = np.array([0.0, 0.37, 0.9, 1.0])
 
@@ -87,7 +87,9 @@ RUNNING = pytensor.function([_X], ar_filter(_X, pt.ones(1)), mode=plain())
     [(-1.0, 1.0), (-50.0, 0.3), (0.3, 50.0), (-800.0, 800.0), (30.0, 31.0), (-31.0, -30.0), (2.0, 2.0001)],
 )
 def test_log_sigmoid_difference_is_the_logistic_interval(low: float, high: float) -> None:
-    found = float(log_sigmoid_difference(pt.constant(np.float64(high)), pt.constant(np.float64(low))).eval(mode=plain()))
+    found = float(
+        log_sigmoid_difference(pt.constant(np.float64(high)), pt.constant(np.float64(low))).eval(mode=plain())
+    )
     # The upper tail by symmetry, where the distribution function itself is 1 to the last digit.
     if low > 0:
         low, high = -high, -low
@@ -110,3 +112,60 @@ def test_student_t_is_scipys_up_to_the_constant_of_its_degrees_of_freedom() -> N
         found = student_t_rows(pt.constant(error), pt.constant(scale), nu).eval(mode=plain())
         expected = stats.t.logpdf(error, nu, scale=scale) - stats.t.logpdf(0.0, nu)
         assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+
+
+def reading_inputs() -> list[np.ndarray]:
+    """Two items of 20 rows, the second with a gap."""
+    rng = np.random.default_rng(4)
+    item = np.repeat([0, 1], 20).astype(np.int32)
+    index = np.concatenate([np.arange(20), np.arange(10, 30)]).astype(np.int32)
+    linked = np.ones(40)
+    linked[[0, 20, 27]] = 0.0
+    before = np.where(linked > 0, np.roll(index, 1), index).astype(np.int32)
+    y = rng.standard_t(3, size=40)
+    items = [np.array(pair) for pair in ((0.1, -0.3), (0.8, -0.5), (0.3, 0.45), (0.7, 1.2), (5.0, 4.0))]
+    return [
+        *items,
+        rng.normal(size=30),
+        item,
+        index,
+        before,
+        y,
+        np.where(linked > 0, np.roll(y, 1), 0.0),
+        linked,
+    ]
+
+
+@pytest.mark.parametrize("mode", modes())
+def test_reading_density_and_its_gradient(mode: Mode) -> None:
+    values = reading_inputs()
+    symbols = [pt.as_tensor_variable(value).type() for value in values]
+    value = reading_density(*symbols)[0]
+    free = [0, 1, 2, 3, 5]
+    gradients = pytensor.gradient.grad(3.0 * value, [symbols[k] for k in free])
+    program = pytensor.function(symbols, [value, *gradients], mode=mode)
+
+    def direct(intercept: Any, slope: Any, rho: Any, noise: Any, df: Any, flat: Any, *rows: Any) -> float:
+        item, index, before, y, y_before, linked = rows
+        out = 0.0
+        for r, k in enumerate(item):
+            error = y[r] - intercept[k] - slope[k] * flat[index[r]]
+            scale = noise[k]
+            if linked[r]:
+                error -= rho[k] * (y_before[r] - intercept[k] - slope[k] * flat[before[r]])
+            else:
+                scale = noise[k] / np.sqrt(1 - rho[k] ** 2)
+            out += stats.t.logpdf(error, df[k], scale=scale) - stats.t.logpdf(0.0, df[k])
+        return out
+
+    found = program(*values)
+    assert_allclose(found[0], direct(*values), rtol=1e-10)
+    step = 1e-6
+    for gradient, k in zip(found[1:], free, strict=True):
+        for place in range(len(values[k])):
+            pair = []
+            for sign in (1.0, -1.0):
+                bumped = [v.copy() for v in values]
+                bumped[k][place] += sign * step
+                pair.append(direct(*bumped))
+            assert_allclose(gradient[place], 3.0 * (pair[0] - pair[1]) / (2 * step), rtol=1e-5, atol=1e-6)

@@ -1,14 +1,8 @@
-"""Sample the posterior and say whether it may be published.
-
-R-hat and effective sample sizes follow Vehtari et al. (2021) and agree with ArviZ's; they are
-computed for many quantities at once here, because ArviZ works through them one by one and takes some
-five times as long.
-"""
+"""Sample the posterior and say whether it may be published."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -23,7 +17,6 @@ TAILS: Final = (0.05, 0.95)
 KEPT_STATS: Final = ("diverging", "energy", "logp", "depth", "n_steps", "step_size", "maxdepth_reached")
 # What sampling moves in place of the quantities of interest.
 INNOVATIONS: Final = "innovation"
-BLOCK: Final = 256
 LONGER: Final = "run longer (`settings` of run_forecast)"
 
 Report = Callable[[int, int, int], None]
@@ -43,7 +36,7 @@ class Settings:
     @classmethod
     def default(cls) -> Settings:
         """Enough for publication."""
-        return cls(tune=400, draws=1500)
+        return cls(tune=300, draws=1500)
 
     @classmethod
     def draft(cls) -> Settings:
@@ -182,85 +175,14 @@ def mixing(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     -------
     Three arrays (quantity,), as ``arviz.rhat`` and ``arviz.ess`` with ``bulk`` and ``tail`` (5 and 95 %).
     """
-    # Sorting and transforms leave the interpreter free for the other thread.
-    with ThreadPoolExecutor(2) as pool:
-        parts = list(pool.map(_mixing, np.split(values, range(BLOCK, len(values), BLOCK))))
-    r_hat, bulk, tail = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return r_hat, bulk, tail
+    from arviz_stats.base import array_stats
 
-
-def _mixing(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    halves = _split(np.asarray(values, float))
-    scores = _normal_scores(halves)
-    middle = np.median(halves.reshape(len(halves), -1), axis=1)[:, None, None]
-    r_hat = np.maximum(_r_hat(scores), _r_hat(_normal_scores(np.abs(halves - middle))))
-    ends = np.quantile(values.reshape(len(values), -1), TAILS, axis=1)[..., None, None]
-    tails = [_ess(_split((values <= end).astype(float))) for end in ends]
-    return r_hat, _ess(scores), np.minimum(*tails)
-
-
-def _split(values: np.ndarray) -> np.ndarray:
-    half = values.shape[-1] // 2
-    return np.concatenate([values[..., :half], values[..., -half:]], axis=1)
-
-
-def _normal_scores(values: np.ndarray) -> np.ndarray:
-    """Normal scores of the ranks over all chains (Blom's offset); ties share their mean rank."""
-    from scipy.special import ndtri
-    from scipy.stats import rankdata
-
-    flat = values.reshape(len(values), -1)
-    n = flat.shape[1]
-    order = np.argsort(flat, axis=1)
-    scores = np.empty_like(flat)
-    by_rank = ndtri((np.arange(1, n + 1) - 0.375) / (n + 0.25))
-    np.put_along_axis(scores, order, np.broadcast_to(by_rank, flat.shape), axis=1)
-    ordered = np.take_along_axis(flat, order, axis=1)
-    tied = (np.diff(ordered, axis=1) == 0).any(axis=1)
-    if tied.any():
-        scores[tied] = ndtri((rankdata(flat[tied], axis=1) - 0.375) / (n + 0.25))
-    return scores.reshape(values.shape)
-
-
-def _r_hat(values: np.ndarray) -> np.ndarray:
-    n = values.shape[-1]
-    within = values.var(axis=2, ddof=1).mean(axis=1)
-    between = n * values.mean(axis=2).var(axis=1, ddof=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.sqrt((between / within + n - 1) / n))
-
-
-def _ess(values: np.ndarray) -> np.ndarray:
-    """Effective sample size by Geyer's initial monotone sequence of pairs of autocorrelations."""
-    from scipy.fft import irfft, next_fast_len, rfft
-
-    n_chains, n = values.shape[1:]
-    length = next_fast_len(2 * n, real=True)
-    means = values.mean(axis=2)
-    spectrum = rfft(values - means[..., None], n=length, axis=2)
-    power = (spectrum.real**2 + spectrum.imag**2).mean(axis=1)
-    covariance = irfft(power, n=length, axis=1)[:, :n] / n
-    within = covariance[:, :1] * n / (n - 1)
-    total = covariance[:, :1] + (means.var(axis=1, ddof=1)[:, None] if n_chains > 1 else 0.0)
-    flat = np.ptp(values.reshape(len(values), -1), axis=1) < np.finfo(float).resolution
-    rho = 1.0 - (within - covariance) / np.where(flat[:, None], 1.0, total)
-    rho[:, 0] = 1.0
-
-    pairs = rho[:, : n - n % 2].reshape(len(rho), -1, 2)
-    sums = pairs.sum(axis=2)
-    # Pairs count until the first that is not positive; of that one only the even lag, if positive.
-    furthest = max((n - 1) // 2 - 1, 0)
-    stops = sums[:, : furthest + 1] <= 0
-    stops[:, -1] = True
-    last = stops.argmax(axis=1)
-    rows = np.arange(len(rho))
-    before = np.arange(sums.shape[1])[None, :] < last[:, None]
-    monotone = np.where(before, np.minimum.accumulate(sums, axis=1), 0.0).sum(axis=1)
-    even = pairs[rows, last, 0]
-    remainder = np.where((even > 0) | (sums[rows, last] >= 0), even, 0.0)
-    size = n_chains * n
-    tau = np.maximum(2.0 * monotone - 1.0 + remainder, 1.0 / np.log10(size))
-    return np.where(flat, float(size), size / tau)
+    axes = {"chain_axis": 1, "draw_axis": 2}
+    return (
+        array_stats.rhat(values, **axes),
+        array_stats.ess(values, method="bulk", **axes),
+        array_stats.ess(values, method="tail", prob=TAILS, **axes),
+    )
 
 
 def diagnose(
@@ -350,10 +272,10 @@ def _word(dim: str, value: Any) -> str:
 
 def _e_bfmi(energy: xr.DataArray) -> float | None:
     """Smallest energy Bayesian fraction of missing information over chains (Betancourt 2016)."""
-    values = energy.transpose("chain", "draw").values
+    from arviz_stats.base import array_stats
+
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = np.square(np.diff(values, axis=1)).mean(axis=1) / values.var(axis=1, ddof=1)
-    lowest = float(found.min())
+        lowest = float(array_stats.bfmi(energy.transpose("chain", "draw").values).min())
     return lowest if np.isfinite(lowest) else None
 
 

@@ -179,7 +179,12 @@ def plot_indicators(paths: xr.Dataset, summary: Mapping[str, Any] | None = None,
     past = months < first
     for ax, name in zip(axes, names, strict=False):
         own = levels.sel(indicator=name)
-        ax.plot(months[past], own.sel(quantile="q50").values[past], color=PAST, linewidth=1.0)
+        # Months behind as_of without a figure yet are simulated too: they have a spread.
+        known = (own.sel(quantile="q90") == own.sel(quantile="q10")).values & past
+        last = int(np.flatnonzero(known)[-1]) if known.any() else -1
+        behind = np.arange(len(months)) <= last
+        ax.plot(months[behind], own.sel(quantile="q50").values[behind], color=PAST, linewidth=1.0)
+        fan(ax, months[~behind & past], own.isel(month=~behind & past), PAST)
         fan(ax, months[~past], own.isel(month=~past), AHEAD)
         year_axis(ax, months, 3)
         ax.set_ylim(bottom=0 if float(own.min()) >= 0 else None)
@@ -187,7 +192,7 @@ def plot_indicators(paths: xr.Dataset, summary: Mapping[str, Any] | None = None,
     frame(
         figure,
         "Monthly indicators, observed and forecast",
-        "Each in its own unit. Bands of the forecast: 50 % and 80 %.",
+        "Each in its own unit. Bands, 50 % and 80 %: months without a figure yet (blue), forecast (orange).",
         summary,
     )
     return figure
