@@ -24,6 +24,10 @@ test: $(READY)  ## the tests, without the slow ones
 test-slow: $(READY)  ## recovery, calibration and full fits
 	$(BIN)/pytest -m slow $(ARGS)
 
+.PHONY: validation
+validation: $(READY)  ## refit the checks of docs/validation.md and fill in its tables, about half an hour
+	$(BIN)/python -m escalation_forecast.validation --out docs --fits runs/validation $(ARGS)
+
 .PHONY: lint
 lint: $(READY)  ## style, types and the order of the modules
 	$(BIN)/ruff check

@@ -248,6 +248,8 @@ def _quantities(
         inner = [dim for dim in array.dims if dim not in ("chain", "draw")]
         values = array.transpose(*inner, "chain", "draw").values
         shape = values.shape[:-2]
+        if not values.size:
+            continue
         yield _labels(array, inner, shape), values.reshape(-1, *values.shape[-2:])
 
 

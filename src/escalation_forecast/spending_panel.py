@@ -82,8 +82,11 @@ class SpendingPanel:
 def build_spending(store: Store, as_of: pd.Timestamp, grid_years: np.ndarray) -> SpendingPanel:
     """Lay out the spending block at ``as_of``; ``store`` is already cut there."""
     prints = growth_prints(store)
-    if prints.empty:
-        raise DataError(f"no military spending had been published by {as_of:%Y-%m-%d}; choose a later as_of.")
+    if not (prints["year"] >= FIRST_YEAR).any():
+        raise DataError(
+            f"no growth of military spending in {FIRST_YEAR} or later had been published by "
+            f"{as_of:%Y-%m-%d}; choose a later as_of."
+        )
     newest = _newest_release(store)
     years = np.arange(FIRST_YEAR, as_of.year + 2)
     shape = (len(STATES), len(years))
@@ -133,7 +136,7 @@ def growth_prints(store: Store) -> pd.DataFrame:
         }
     )[consecutive & levels["unit"].isin(STATES)].dropna()
     last = levels.groupby("release")["year"].max()
-    frame["release_year"] = frame["release"].map(last) + 1
+    frame["release_year"] = frame["release"].map(last).astype("int64") + 1
     frame["age"] = frame["release_year"] - frame["year"]
     return frame.reset_index(drop=True)
 

@@ -34,9 +34,8 @@ class Block:
 
     def positions(self, panel: Panel) -> np.ndarray:
         """Numbers of the items that belong to it."""
-        if self.arrays not in panel.items:
-            column = panel.data[f"{self.arrays}_{'stock' if self.arrays == 'stock' else 'item'}"]
-            return np.unique(column)
+        if not (self.family or self.items):
+            return np.unique(panel.data[f"{self.arrays}_{'stock' if self.arrays == 'stock' else 'item'}"])
         items = panel.items[self.arrays]
         mine = np.ones(len(items), bool)
         if self.family:
