@@ -60,15 +60,7 @@ def number(value: float, digits: int = 2) -> str:
 
 
 def event_rows(events: pd.DataFrame) -> str:
-    header = (
-        "theatre",
-        "event",
-        "months",
-        "rise",
-        "80 % interval",
-        "of it the factor",
-        "highest within a year",
-    )
+    header = ("theatre", "event", "months", "level", "rise", "80 % interval", "of it the factor", "peak")
     return markdown(
         header,
         (
@@ -76,6 +68,7 @@ def event_rows(events: pd.DataFrame) -> str:
                 r.theatre,
                 r.event,
                 r.months,
+                f"{r.level:+.1f}",
                 f"{r.rise:+.1f}",
                 f"{r.low:+.1f} to {r.high:+.1f}",
                 f"{r.global_part:+.1f}",
@@ -83,6 +76,7 @@ def event_rows(events: pd.DataFrame) -> str:
             )
             for r in rows_of(events)
         ),
+        text=3,
     )
 
 

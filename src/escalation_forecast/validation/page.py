@@ -64,7 +64,7 @@ def make_all(study: Study) -> tuple[dict[str, str], dict[str, Any]]:
     tables["events"] = event_rows(events[events["real"]])
     tables["not-events"] = event_rows(events[~events["real"]])
     tables["peaks"] = markdown(
-        ("latent", "highest months (value)", "now"), latent.extremes(full, now).to_numpy().tolist()
+        ("latent", "highest months (value)", "now"), latent.extremes(full, now).to_numpy().tolist(), text=2
     )
     loadings = latent.loading_table(posterior, study.priors)
     tables["loadings"] = loading_rows(loadings)
@@ -149,7 +149,7 @@ def run_table(study: Study, found: Diagnostics, stats: xr.Dataset) -> str:
         ("other fits", f"{short.chains} x ({short.tune} + {short.draws})"),
         ("sensitivity fits", f"{medium.chains} x ({medium.tune} + {medium.draws})"),
     ]
-    return markdown(("full fit", ""), rows)
+    return markdown(("full fit", ""), rows, text=2)
 
 
 Comparison = tuple[str, pd.DataFrame, float]
