@@ -15,9 +15,11 @@ from scipy.special import expit
 
 from escalation_forecast import forecast, realised
 from escalation_forecast.draws import Draws, student_t
+from escalation_forecast.fit import diagnose
 from escalation_forecast.forecast import extend_latents, reference_scale, simulate
+from escalation_forecast.indicator_rows import LATENTS
 from escalation_forecast.model import SPILLOVERS, build_model
-from escalation_forecast.panel import LATENTS, Panel, build_panel
+from escalation_forecast.panel import Panel, build_panel
 from escalation_forecast.priors import Priors
 from escalation_forecast.questions import evaluate, load_questions
 from escalation_forecast.schema import THEATRES, DataError
@@ -417,6 +419,11 @@ def test_an_early_date_runs_to_the_end(
     assert float((printed.max(("chain", "draw")) - printed.min(("chain", "draw"))).max()) == 0
     assert float(paths["growth_print"].sel(year=2012, age=0).std(("chain", "draw")).min()) > 0
     assert np.isfinite(ahead(paths)["risk"]).all()
+    # The stocks have no month yet: nothing to gate, nothing to fail on.
+    flags = {name: (("chain", "draw"), np.zeros((2, 6))) for name in ("diverging", "energy")}
+    found = diagnose(posterior, xr.Dataset(flags), paths)
+    assert found.r_hat_max is not None
+    assert "log_stock" not in " ".join(found.reasons)
 
 
 def test_numbers_of_unit_variance_have_it() -> None:

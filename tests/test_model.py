@@ -16,8 +16,9 @@ from numpy.testing import assert_allclose
 from scipy import stats
 from scipy.special import comb, expit, gammaln, logit
 
+from escalation_forecast.indicator_rows import LATENTS
 from escalation_forecast.model import SPILLOVERS, build_model
-from escalation_forecast.panel import LATENTS, STOCKS, Panel
+from escalation_forecast.panel import STOCKS, Panel
 from escalation_forecast.priors import Priors
 from escalation_forecast.schema import STATES, THEATRES, DataError
 from escalation_forecast.store import Store

@@ -14,8 +14,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from data_folder import FIGURE, INDICATOR, cells, write
 from escalation_forecast import store as store_module
+from escalation_forecast.indicator_rows import LATENTS
 from escalation_forecast.model import _flat, build_model
-from escalation_forecast.panel import LATENTS, STOCKS, Panel, build_panel
+from escalation_forecast.panel import STOCKS, Panel, build_panel
 from escalation_forecast.priors import Priors
 from escalation_forecast.schema import INDICATOR_COLUMNS, OBSERVATION_COLUMNS, THEATRES, DataError
 from escalation_forecast.store import LeakError, Store

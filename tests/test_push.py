@@ -11,7 +11,8 @@ import xarray as xr
 from numpy.testing import assert_allclose
 
 from escalation_forecast.forecast import reference_scale
-from escalation_forecast.panel import LATENTS, Panel
+from escalation_forecast.indicator_rows import LATENTS
+from escalation_forecast.panel import Panel
 from escalation_forecast.push import RECENT_MONTHS, WORLD, push
 from escalation_forecast.schema import THEATRES
 from prior_fit import with_values

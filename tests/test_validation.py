@@ -12,7 +12,8 @@ import xarray as xr
 from scipy.special import expit
 
 from escalation_forecast.fit import Settings
-from escalation_forecast.panel import LATENTS, Panel, build_panel
+from escalation_forecast.indicator_rows import LATENTS
+from escalation_forecast.panel import Panel, build_panel
 from escalation_forecast.schema import DataError
 from escalation_forecast.store import Store
 from escalation_forecast.validation import free_sign, latent, predictive

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from escalation_forecast.draws import Draws, student_t
+from escalation_forecast.indicator_rows import LATENTS, LOG_OFFSET, TROOP_CHANGE_UNIT
 from escalation_forecast.model import READING_DF, SHORT_MEMORY
-from escalation_forecast.panel import LATENTS, LOG_OFFSET, TROOP_CHANGE_UNIT, Panel
+from escalation_forecast.panel import Panel
 from escalation_forecast.schema import THEATRES
 
 STALE_MONTHS = 18  # an indicator without figures for longer is not forecast

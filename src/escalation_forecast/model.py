@@ -17,8 +17,9 @@ import pymc as pm
 import pytensor.tensor as pt
 from pymc.math import logit
 
+from escalation_forecast.indicator_rows import LATENTS
 from escalation_forecast.kernels import ar_filter, log_sigmoid_difference, reading_density, student_t_rows
-from escalation_forecast.panel import LATENTS, STOCKS, Panel
+from escalation_forecast.panel import STOCKS, Panel
 from escalation_forecast.priors import Priors
 from escalation_forecast.schema import STATES, THEATRES, DataError
 from escalation_forecast.spending_panel import LATE_AGES, SpendingPanel

@@ -16,8 +16,9 @@ import xarray as xr
 from scipy.special import betaln, expit, gammaln
 
 from escalation_forecast.forecast import reference_scale
+from escalation_forecast.indicator_rows import LATENTS, LOG_OFFSET
 from escalation_forecast.model import READING_DF, SHORT_MEMORY
-from escalation_forecast.panel import LATENTS, LOG_OFFSET, Panel
+from escalation_forecast.panel import Panel
 from escalation_forecast.schema import THEATRES
 
 RECENT_MONTHS = 6

@@ -155,7 +155,8 @@ def bind(
 ) -> list[Item]:
     """Fix years, months and thresholds at an as-of date.
 
-    Parts that reach beyond the horizon are left out, and questions on a series without a report yet. Thresholds come from what was known at the date.
+    Parts that reach beyond the horizon are left out, and questions on a series without a report yet.
+    Thresholds come from what was known at the date.
 
     Parameters
     ----------

@@ -51,7 +51,8 @@ def posterior_groups(
 ) -> dict[str, xr.Dataset]:
     """The groups of ``posterior.nc``, as docs/posterior-schema.md has them."""
     from escalation_forecast.forecast import reference_scale
-    from escalation_forecast.panel import LATENTS, STOCKS
+    from escalation_forecast.indicator_rows import LATENTS
+    from escalation_forecast.panel import STOCKS
 
     scale = reference_scale().loc[list(LATENTS)]
     ahead, known = archive.split_paths(paths)

@@ -17,7 +17,8 @@ import xarray as xr
 from scipy.optimize import minimize
 from scipy.special import betaln, expit
 
-from escalation_forecast.panel import LATENTS, Panel
+from escalation_forecast.indicator_rows import LATENTS
+from escalation_forecast.panel import Panel
 from escalation_forecast.validation.latent import standard
 
 RESAMPLES: Final = 200

@@ -13,7 +13,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from PIL import Image
 
-from escalation_forecast.panel import LATENTS
+from escalation_forecast.indicator_rows import LATENTS
 from escalation_forecast.report.style import (
     AHEAD,
     INK,
