@@ -285,6 +285,22 @@ def test_build_names_a_folder_that_is_not_there(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_build_writes_where_the_store_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
+    from escalation_forecast import sources
+
+    asked: list[Path] = []
+
+    def build(raw: Path, out: Path) -> list[Path]:
+        asked.append(out)
+        return [out / "made.csv"]
+
+    monkeypatch.setattr(sources, "build", build)
+    (tmp_path / "raw").mkdir()
+    result = run("data", "build", "--from", tmp_path / "raw", "--out", data)
+    assert result.exit_code == 0, result.output
+    assert asked == [data / "observations"]
+
+
 @pytest.mark.parametrize("what", ["data", "priors", "questions"])
 def test_embedded_lists_are_json_and_not_empty(what: str) -> None:
     result = run(what, "list", "--json")

@@ -1,1 +1,42 @@
-"""Bayesian forecasts of an East Asian arms race and of a wider war."""
+"""Bayesian forecasts of escalation risk and of an arms race in East Asia.
+
+The objects that a notebook needs, loaded when first used::
+
+    from escalation_forecast import Priors, Store, run_forecast
+
+    known = Store.embedded().as_of("2024-11-30")
+    run = run_forecast(known, draft=True)
+    run.summary["questions"]
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from escalation_forecast.archive import Run, load_run
+    from escalation_forecast.pipeline import run_forecast
+    from escalation_forecast.priors import Priors
+    from escalation_forecast.questions import load_questions, resolve
+    from escalation_forecast.schema import DataError
+    from escalation_forecast.store import Store
+
+__all__ = ["DataError", "Priors", "Run", "Store", "load_questions", "load_run", "resolve", "run_forecast"]
+
+_HOME = {
+    "DataError": "schema",
+    "Priors": "priors",
+    "Run": "archive",
+    "Store": "store",
+    "load_questions": "questions",
+    "load_run": "archive",
+    "resolve": "questions",
+    "run_forecast": "pipeline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

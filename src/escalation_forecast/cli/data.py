@@ -128,14 +128,17 @@ def build(
     ] = None,
 ) -> None:
     """Recompile the tables from raw ones."""
-    from escalation_forecast import sources
+    from escalation_forecast import datapackage, sources
     from escalation_forecast.schema import DataError
     from escalation_forecast.store import data_root
 
     if not source.is_dir():
         raise DataError(f"{source} is not a folder; give the folder of the raw tables with --from.")
     try:
-        written = sources.build(source, out or data_root())
+        root = out or data_root()
+        written = sources.build(source, root / "observations")
+        if (root / "sources.csv").exists():
+            written.append(datapackage.write_package(root))
     except OSError as error:
         stop(f"The tables could not be written ({error}); check the folder and the space left.", NOT_WRITTEN)
     for path in written:
