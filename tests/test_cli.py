@@ -285,7 +285,9 @@ def test_build_names_a_folder_that_is_not_there(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_build_writes_where_the_store_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
+def test_build_writes_where_the_store_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: Path
+) -> None:
     from escalation_forecast import sources
 
     asked: list[Path] = []

@@ -9,10 +9,11 @@ import xarray as xr
 from numpy.testing import assert_allclose
 
 from escalation_forecast import rules
-from escalation_forecast.forecast import simulate
+from escalation_forecast.forecast import reference_scale, simulate
 from escalation_forecast.panel import Panel
 from escalation_forecast.priors import Priors
-from escalation_forecast.schema import CORE_FOUR, STATES
+from escalation_forecast.schema import CORE_FOUR, STATES, THEATRES
+from escalation_forecast.spending_panel import BUDGET_STATES
 from escalation_forecast.spending_paths import last_year_printed_within
 from prior_fit import repeated, with_values
 
@@ -27,7 +28,8 @@ def simulated(panel: Panel, posterior: xr.Dataset, priors: Priors, seed: int = 1
 
 def without_revisions(posterior: xr.Dataset) -> xr.Dataset:
     quiet = with_values(posterior, revision_scale=0.0, revision=0.0, late_revision_chance=0.0)
-    return quiet.assign(first_print=quiet["growth"])
+    growth = quiet["growth"].sel(state=list(BUDGET_STATES)).rename(state="budget_state")
+    return quiet.assign(first_print=growth)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +91,7 @@ def test_the_next_release_has_the_first_revision(panel: Panel, posterior: xr.Dat
     sp = panel.spending
     printed = 100 * np.expm1(sp.growth[STATES.index("KOR"), LAST - int(sp.years[0])] / 100)
     assert_allclose(prints.sel(year=LAST, age=0, state="KOR"), printed, rtol=1e-5)
-    ahead = prints.sel(year=LAST + 1, age=0)
+    ahead = prints.sel(year=LAST + 1, age=0, state=list(BUDGET_STATES)).rename(state="budget_state")
     first = 100 * np.expm1(fixed["first_print"].sel(forward_year=LAST + 1) / 100)
     assert_allclose(ahead, first.transpose(*ahead.dims), rtol=1e-5, atol=1e-4)
 
@@ -111,19 +113,22 @@ def test_beyond_the_fit_growth_is_the_recursion_by_hand(
         assert_allclose(true.sel(year=year), before, rtol=1e-4, atol=1e-3)
 
 
-def test_threat_raises_growth_of_the_year_after(panel: Panel, posterior: xr.Dataset, priors: Priors) -> None:
-    still = {"phi": 1.0, "phi_global": 1.0, "slow_step": 0.0, "last_path": 0.0, "centre": 0.0, "eta": 0.0}
-    base = with_values(
-        repeated(without_revisions(posterior), 2), growth_drift=0.0, growth_noise=0.0, reaction=0.0,
-        growth_persistence=0.0, threat_slope=1.0, next_level=0.0, **still,
+def test_growth_answers_the_threat_of_the_year_before(
+    panel: Panel, posterior: xr.Dataset, priors: Priors
+) -> None:
+    fixed = with_values(
+        repeated(without_revisions(posterior), 4), growth_drift=0.0, growth_noise=0.0, reaction=0.0,
+        growth_persistence=0.0, threat_slope=1.0, growth_level=3.0, slow_step=0.5,
     )  # fmt: skip
-    calm, tense = (
-        100 * np.log1p(simulated(panel, with_values(base, next_level=level), priors)["growth_true"] / 100)
-        for level in (0.0, 2.0)
-    )
-    # The threat of 2027, after the grid, moves 2028 first; exposure adds to one.
-    assert_allclose((tense - calm).sel(year=2027), 0.0, atol=1e-3)
-    assert_allclose((tense - calm).sel(year=2028), 2.0, rtol=1e-3)
+    paths = simulate(panel, fixed, priors, HORIZON, seed=1).astype(float)
+    scale = reference_scale().loc[list(THEATRES)]
+    risk = paths["risk"].groupby("month.year").mean()
+    eta = risk * scale["sd"].to_numpy()[:, None] + scale["mean"].to_numpy()[:, None]
+    growth = 100 * np.log1p(paths["growth_true"] / 100)
+    for year in (2028, 2030):
+        threat = eta.sel(year=year - 1).transpose("chain", "draw", "theatre").to_numpy()
+        expected = 3.0 + threat @ panel.spending.exposure.T
+        assert_allclose(growth.sel(year=year).transpose("chain", "draw", "state"), expected, atol=1e-3)
 
 
 def test_level_beyond_the_fit_is_a_walk(panel: Panel, posterior: xr.Dataset, priors: Priors) -> None:

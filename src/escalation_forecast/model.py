@@ -22,7 +22,7 @@ from escalation_forecast.kernels import ar_filter, log_sigmoid_difference, readi
 from escalation_forecast.panel import STOCKS, Panel
 from escalation_forecast.priors import Priors
 from escalation_forecast.schema import STATES, THEATRES, DataError
-from escalation_forecast.spending_panel import LATE_AGES, SpendingPanel
+from escalation_forecast.spending_panel import BUDGET_STATES, LATE_AGES, SpendingPanel
 
 MODEL_VERSION = "1"
 SPILLOVERS: tuple[tuple[str, str], ...] = (
@@ -32,6 +32,7 @@ SPILLOVERS: tuple[tuple[str, str], ...] = (
 )
 CENTRED_MONTHS = 300  # 1990 to 2014: eta has mean zero there, whatever as_of
 SHORT_MEMORY = 0.5  # upper bound of the persistence of an item's own error
+_BUDGET_POSITIONS = np.array([STATES.index(state) for state in BUDGET_STATES])
 READING_DF = {"news": 5.0, "annual": 5.0, "transfer": 5.0, "troops": 4.0}
 
 
@@ -69,7 +70,7 @@ def build_model(panel: Panel, priors: Priors) -> pm.Model:
     pymc.Model
         Deterministics kept for the posterior: ``eta`` (latent, month) on the model's scale, and what
         the forecast goes on from: ``last_path``, ``centre`` (latent), ``next_level`` (theatre);
-        ``growth`` (state, forward_year), ``first_print`` (state, forward_year),
+        ``growth`` (state, forward_year), ``first_print`` (budget_state, forward_year),
         ``revision`` (state), ``growth_level`` (state, spending_year),
         ``log_stock`` (stock, report_month).
     """
@@ -112,6 +113,7 @@ def model_coords(panel: Panel) -> dict[str, list[Any]]:
         "share": list(panel.items["share"].index),
         "state": list(STATES),
         "spending_year": list(panel.spending.years),
+        "budget_state": list(BUDGET_STATES),
         "forward_year": list(panel.spending.forward_years),
         "late_age": list(LATE_AGES),
         "stock": list(STOCKS),
@@ -356,7 +358,10 @@ def spending_block(panel: Panel, eta: Any, draw: Draw) -> None:
         columns.append(last)
     forward = pt.stack(columns, axis=1)
     pm.Deterministic("growth", forward, dims=("state", "forward_year"))
-    first_print = pm.Deterministic("first_print", forward - forward_revision, dims=("state", "forward_year"))
+    # First prints that nothing reads are simulated later: heavy tails without data mix slowly.
+    first_print = pm.Deterministic(
+        "first_print", forward[_BUDGET_POSITIONS] - forward_revision, dims=("budget_state", "forward_year")
+    )
     _budget_readings(sp, first_print, draw)
 
 
@@ -387,10 +392,10 @@ def _remaining_revision(sp: SpendingPanel, draw: Draw) -> tuple[Any, Any]:
 
     newest = pm.StudentT("revision_innovation", nu=df, mu=0.0, sigma=1.0, dims="state")
     ahead = pm.StudentT(
-        "forward_revision_innovation", nu=df, mu=0.0, sigma=1.0, dims=("state", "forward_year")
+        "forward_revision_innovation", nu=df, mu=0.0, sigma=1.0, dims=("budget_state", "forward_year")
     )
     pm.Deterministic("revision", newest * scale, dims="state")
-    return newest * scale, ahead * scale[:, None]
+    return newest * scale, ahead * scale[_BUDGET_POSITIONS, None]
 
 
 def _budget_readings(sp: SpendingPanel, first_print: Any, draw: Draw) -> None:
@@ -402,9 +407,10 @@ def _budget_readings(sp: SpendingPanel, first_print: Any, draw: Draw) -> None:
     printed = ~ahead & np.isfinite(budgets["first_print"])
     use = ahead | printed
     state, recalled = budgets["state"][use], budgets["recalled"][use]
+    column = np.array([BUDGET_STATES.index(STATES[position]) for position in state], int)
     target = pt.switch(
         ahead[use],
-        first_print[state, np.where(ahead, budgets["year"] - n_printed, 0)[use]],
+        first_print[column, np.where(ahead, budgets["year"] - n_printed, 0)[use]],
         np.where(printed, budgets["first_print"], 0.0)[use],
     )
     scale = pt.sqrt((noise[state] * (1.0 + 0.5 * recalled)) ** 2 + budgets["half_width"][use] ** 2)

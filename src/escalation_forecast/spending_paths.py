@@ -75,6 +75,7 @@ def _growth(
     out = np.where(printed, sp.growth[:, :n_printed], level[:, :, :n_printed])
     out[:, :, -1] += draws["revision"] * printed[:, -1]
     sampled, sampled_print = draws["growth"], draws["first_print"]
+    budget_states = [STATES.index(state) for state in draws.labels("budget_state")]
     first_print: dict[int, np.ndarray] = {}
     df, revision_df = (float(priors[name].array("value")) for name in ("growth_df", "revision_df"))
     yearly = eta[:, :-1].reshape(draws.n, len(THEATRES), -1, 12).mean(axis=3)
@@ -83,7 +84,6 @@ def _growth(
         position = year - sp.years[0]
         if position - n_printed < sampled.shape[2]:
             value = sampled[:, :, position - n_printed]
-            first_print[year] = sampled_print[:, :, position - n_printed]
         else:
             step = draws["growth_drift"][:, None] * rng.standard_normal((draws.n, len(STATES)))
             level = np.concatenate([level, (level[:, :, -1] + step)[:, :, None]], axis=2)
@@ -95,8 +95,10 @@ def _growth(
                 + draws["reaction"][:, None] * (gap @ sp.rivals.T)
                 + draws["growth_noise"] * student_t(rng, df, (draws.n, len(STATES)))
             )
-            scale = draws["revision_scale"][:, None] * draws["revision_state"]
-            first_print[year] = value - scale * student_t(rng, revision_df, (draws.n, len(STATES)))
+        scale = draws["revision_scale"][:, None] * draws["revision_state"]
+        first_print[year] = value - scale * student_t(rng, revision_df, (draws.n, len(STATES)))
+        if position - n_printed < sampled.shape[2]:
+            first_print[year][:, budget_states] = sampled_print[:, :, position - n_printed]
         out = np.concatenate([out, value[:, :, None]], axis=2)
     return out, first_print
 

@@ -17,16 +17,16 @@ import xarray as xr
 from scipy.optimize import minimize
 from scipy.special import betaln, expit
 
+from escalation_forecast.draws import Draws
 from escalation_forecast.indicator_rows import LATENTS
 from escalation_forecast.panel import Panel
-from escalation_forecast.validation.latent import standard
 
 RESAMPLES: Final = 200
 Negative = Callable[[np.ndarray, np.ndarray], float]
 
 
 def ladder_slopes(panel: Panel, without_ladder: xr.Dataset, seed: int = 1) -> pd.DataFrame:
-    """Ordered-logit slope of each theatre's ladder per unit of the reference scale."""
+    """Ordered-logit slope of each theatre's ladder per unit of the latent, as the model's own."""
     rows = []
     for name, item in panel.items["ordinal"].iterrows():
         history = panel.history[panel.history["indicator"] == name]
@@ -39,7 +39,7 @@ def ladder_slopes(panel: Panel, without_ladder: xr.Dataset, seed: int = 1) -> pd
 
 
 def sanction_slopes(panel: Panel, without_shares: xr.Dataset, seed: int = 1) -> pd.DataFrame:
-    """Beta-binomial slope of each sanctions item per unit of the reference scale."""
+    """Beta-binomial slope of each sanctions item per unit of the latent."""
     rows = []
     for name, item in panel.items["share"].iterrows():
         history = panel.history[panel.history["indicator"] == name]
@@ -54,7 +54,7 @@ def sanction_slopes(panel: Panel, without_shares: xr.Dataset, seed: int = 1) -> 
 
 def _path(posterior: xr.Dataset, theatre: str, months: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     grid = pd.DatetimeIndex(posterior["month"].values)
-    median = np.median(standard(posterior)[:, LATENTS.index(theatre)], axis=0)
+    median = np.median(Draws(posterior)["eta"][:, LATENTS.index(theatre)], axis=0)
     return median[grid.get_indexer(pd.DatetimeIndex(months))], months.dt.year.to_numpy()
 
 

@@ -89,6 +89,7 @@ def event_table(posterior: xr.Dataset) -> pd.DataFrame:
         median = np.median(path, axis=0)
         rise = event_rise(path, months, event.first, event.last)
         share = np.sqrt(draws["global_share"][:, k])[:, None] * draws["eta"][:, -1] / sd[k]
+        during = (months >= pd.Timestamp(event.first)) & (months <= pd.Timestamp(event.last))
         around = (months >= pd.Timestamp(event.first) - pd.DateOffset(months=12)) & (
             months <= pd.Timestamp(event.last) + pd.DateOffset(months=12)
         )
@@ -98,7 +99,7 @@ def event_table(posterior: xr.Dataset) -> pd.DataFrame:
                 "event": event.label,
                 "months": f"{event.first} to {event.last}",
                 "real": event.real,
-                "level": float(median[(months >= event.first) & (months <= event.last)].mean()),
+                "level": float(median[during].mean()),
                 "rise": float(event_rise(median, months, event.first, event.last)),
                 "low": float(np.quantile(rise, 0.1)),
                 "high": float(np.quantile(rise, 0.9)),
