@@ -356,12 +356,12 @@ def test_revisions_are_students_and_late_ones_rare(at: Point, panel: Panel) -> N
     sp = panel.spending
     scale = (at["revision_scale"] * at["revision_state"])[sp.revisions["state"]]
     assert len(scale) > 50
-    assert_allclose(at["first_revisions"], t_logpdf(sp.revisions["step"], scale, 3.0).sum(), rtol=1e-9)
+    assert_allclose(at["first_revisions"], t_logpdf(sp.revisions["step"], scale, 4.0).sum(), rtol=1e-9)
     late = sp.late_revisions
     chance = stats.binom.logpmf(late["changed"], late["trials"], at["late_revision_chance"])
     chance -= np.log(comb(late["trials"], late["changed"]))
     assert_allclose(at["late_revisions"], chance.sum(), rtol=1e-9)
-    sizes = t_logpdf(late["size"], at["late_revision_size"], 3.0)
+    sizes = t_logpdf(late["size"], at["late_revision_size"], 4.0)
     assert_allclose(at["late_sizes"], sizes.sum(), rtol=1e-9)
 
 

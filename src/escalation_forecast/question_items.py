@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,8 +15,6 @@ from escalation_forecast import realised, rules
 from escalation_forecast.question_file import Combine, Question, Window
 from escalation_forecast.schema import DataError
 from escalation_forecast.store import Store
-
-STRUCTURAL_ZERO: Final = "structural-zero"
 
 
 def month_range(first: pd.Timestamp, last: pd.Timestamp) -> pd.DatetimeIndex:
@@ -155,8 +153,7 @@ def bind(
 ) -> list[Item]:
     """Fix years, months and thresholds at an as-of date.
 
-    Parts that reach beyond the horizon are left out, and questions on a series without a report yet.
-    Thresholds come from what was known at the date.
+    Parts that reach beyond the horizon are left out. Thresholds come from what was known at the date.
 
     Parameters
     ----------
@@ -186,23 +183,12 @@ def bind(
         wanted = years if window.years == "forecast" else tuple(sorted(window.years or ()))
         wanted = tuple(year for year in wanted if year <= max((released, *years)))
         for base, name in _parts(question, day):
-            if not _reported(base, known):
-                continue
             if window.years:
                 items += _year_items(base, name, window, wanted, released) if wanted else []
             else:
                 fixed = replace(base, params=_with_threshold(base.params, question, known))
                 items += _month_items(fixed, name, window, first, last)
     return items
-
-
-def _reported(item: Item, known: Store) -> bool:
-    """Whether the series a question is about had begun: nobody could ask before the first report."""
-    series, unit = item.rule.reads(item.params) if item.rule.reads else ("", "")
-    if not series:
-        return True
-    rows = known.releases(series, unit or None)
-    return bool((rows["source"] != STRUCTURAL_ZERO).any())
 
 
 def bind_absolute(question: Question) -> list[Item]:

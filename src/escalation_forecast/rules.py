@@ -146,6 +146,8 @@ class Rule:
     missing : what a missing figure does: it does not qualify, leaves a "no" open, or is passed over.
     shows : the figures compared, by one labelled dim; what a resolution reports.
     top : for a count, the largest possible.
+    begins_with : variable of the paths that is there only once something has been reported; before that
+        nobody could have asked, and a forecast leaves the question out.
     reads : for a rule for months, the series and unit it reads; an empty series means an indicator.
     """
 
@@ -160,6 +162,7 @@ class Rule:
     no_base_rate: str = ""
     top: Callable[[Any], int] = lambda _: 1
     reads: Callable[[Any], tuple[str, str]] | None = None
+    begins_with: str = ""
 
 
 _RULES: dict[str, Rule] = {}
@@ -177,6 +180,7 @@ def register(
     no_base_rate: str = "",
     top: Callable[[Any], int] = lambda _: 1,
     reads: Callable[[Any], tuple[str, str]] | None = None,
+    begins_with: str = "",
 ) -> Callable[[RuleFunction], RuleFunction]:
     """Make a function over paths available to ``questions.toml`` under `name`.
 
@@ -198,6 +202,7 @@ def register(
             no_base_rate=no_base_rate,
             top=top,
             reads=reads,
+            begins_with=begins_with,
         )
         return function
 
@@ -402,6 +407,7 @@ def indicator_exceeds(paths: xr.Dataset, params: IndicatorExceeds, months: pd.Da
     shows=_troops,
     missing="passed_over",
     reads=lambda _: ("dprk_troops_in_russia", "PRK>RUS"),
+    begins_with="dprk_troops",
     no_base_rate="none, since there was one such deployment and its size is the question",
 )
 def troops_exceed(paths: xr.Dataset, params: TroopsExceed, months: pd.DatetimeIndex) -> xr.DataArray:

@@ -120,7 +120,6 @@ def _print_table(
     chance, size = draws["late_revision_chance"], draws["late_revision_size"][:, None]
     first_year = sp.years[0]
     current = true.copy()
-    current[:, :, sp.last_printed - first_year] = sp.growth[:, sp.last_printed - first_year]
     table = {}
     for year in range(sp.last_printed + 1, last + 1):
         for age in LATE_AGES:

@@ -95,7 +95,8 @@ def make_all(study: Study) -> tuple[dict[str, str], dict[str, Any]]:
             for row in rows_of(shrunk)
         ),
     )
-    figures["placebo"] = plots.placebo_figure(shrunk)
+    if len(shrunk):
+        figures["placebo"] = plots.placebo_figure(shrunk)
     tables["free-sign"] = sign_rows(study)
     tables["prior"] = markdown(
         ("check", "per cent", "also", "bound", "passed"),
@@ -260,7 +261,8 @@ def sign_rows(study: Study) -> str:
         ),
         (
             (r.item, str(r.n), str(r.events), f"{r.slope:+.2f}", number(r.se), f"{100 * r.positive:.0f} %")
-            for r in rows_of(pd.concat(found))
+            for part in found
+            for r in rows_of(part)
         ),
     )
 
