@@ -12,6 +12,7 @@ import pandas as pd
 from escalation_forecast.schema import DataError
 
 PAGE: Final = "validation.md"
+NOTHING: Final = 1e-9
 TABLE: Final = re.compile(r"(<!-- table: (?P<name>\S+) -->\n)(?P<body>.*?)(<!-- end -->)", re.DOTALL)
 
 
@@ -105,6 +106,7 @@ def predictive_rows(checked: pd.DataFrame) -> str:
             return "-"
         low, high, p = (getattr(row, f"{name}_{part}") for part in ("low", "high", "p"))
         mark = "**" if not 0.025 <= p <= 0.975 else ""
+        value = 0.0 if abs(value) < NOTHING else value  # a standardised mean is not exactly zero
         return f"{mark}{value:.3g}{mark} ({low:.3g} to {high:.3g})"
 
     return markdown(
