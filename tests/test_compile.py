@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -120,3 +124,25 @@ def test_data_other_than_vectors_are_refused() -> None:
         pm.Potential("p", -((x - table) ** 2).sum())
     with pytest.raises(ValueError, match="must be vectors"):
         compile_model(model)
+
+
+COLD = """
+from test_compile import FEW, small_model
+from escalation_forecast.compile import compile_model
+
+compile_model(small_model(*FEW))
+"""
+
+
+def test_the_first_process_runs_the_program_from_disk_like_all_later_ones(tmp_path: Path) -> None:
+    """What is compiled in place differs in the last digit from what is loaded, and so would the draws."""
+    environment = os.environ | {
+        "PYTENSOR_FLAGS": f"base_compiledir={tmp_path}",
+        "NUMBA_DEBUG_CACHE": "1",
+        "PYTHONPATH": str(Path(__file__).parent),
+    }
+    said = subprocess.run(
+        [sys.executable, "-c", COLD], env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    loaded = [line for line in said.splitlines() if "data loaded" in line and "_by_address" in line]
+    assert len(loaded) == 2  # the density and the expansion

@@ -7,7 +7,9 @@ through its address, so the function comes from PyTensor's disk cache as it is.
 
 from __future__ import annotations
 
+import os
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -154,7 +156,11 @@ def _by_address(function: Any, argument_types: tuple[Any, ...]) -> Any:
     is generated beside it and cached under PyTensor's own key.
     """
     from numba.core.types.function_type import WrapperAddressProtocol
-    from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS, compile_numba_function_src
+    from pytensor.link.numba.cache import (
+        CACHED_SRC_FUNCTIONS,
+        NUMBA_CACHE_PATH,
+        compile_numba_function_src,
+    )
     from pytensor.link.numba.dispatch.basic import numba_njit
 
     entry = function.vm.jit_fn.py_func
@@ -168,6 +174,8 @@ def _by_address(function: Any, argument_types: tuple[Any, ...]) -> Any:
         cache_key=None if key is None else f"{key}_by_address",
     )
     dispatcher = numba_njit(named, final_function=True, no_cpython_wrapper=True, cache=key is not None)
+    if key is not None and not any(NUMBA_CACHE_PATH.glob(f"*{key}_by_address*.nbi")):
+        _apart(lambda: dispatcher.compile(argument_types))
     dispatcher.compile(argument_types)
     result = dispatcher.overloads[argument_types]
     address = result.library.get_pointer_to_function(result.fndesc.llvm_cfunc_wrapper_name)
@@ -182,3 +190,26 @@ def _by_address(function: Any, argument_types: tuple[Any, ...]) -> Any:
             return result.signature
 
     return Address()
+
+
+def _apart(compile_to_disk: Callable[[], Any]) -> None:
+    """Fill the disk cache from a process of its own.
+
+    In the process that compiled it, a call inside the program goes to whichever copy of the callee was
+    made first; in one that loads it, to the copy in the file. Both are right and differ in the last
+    digit, so the first run on a machine would differ from all that follow. Where there is no fork, or
+    the child fails, the caller compiles for itself.
+    """
+    if not hasattr(os, "fork"):
+        return
+    with warnings.catch_warnings():
+        # The child touches nothing that another thread may hold: it compiles, writes and ends.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        return
+    try:
+        compile_to_disk()
+    finally:
+        os._exit(0)
