@@ -12,7 +12,8 @@ A file has one table per prior::
 
 A parameter is a number, a table from the labels of one dim to numbers, or a list in the
 order of that dim. Labels of ``theatre`` and ``state`` are known; a file may name the labels
-of further dims in a table ``[dims]``.
+of further dims in a table ``[dims]``. What history taught stands in a second file of the same
+format, with tables ``[provenance.FIT]`` that say where its priors come from.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from escalation_forecast.schema import DataError
 __all__ = ["Constant", "PriorSpec", "Priors"]
 
 FILE_KEYS: Final = ("family", "parameters", "dims", "reason", "source", "support")
+HISTORY_FILE: Final = "history_priors.toml"
 OVERRIDE_KEYS: Final = (*FILE_KEYS, "interval", "mass")
 
 
@@ -56,10 +58,12 @@ class Priors(Mapping[str, PriorSpec]):
 
     @classmethod
     def default(cls) -> Priors:
-        """The priors that come with the package."""
+        """The priors that come with the package, those learned from history among them."""
         from escalation_forecast.store import data_root  # the reader of a file needs no store
 
-        return cls.load(data_root() / "priors.toml")
+        own, history = cls.load(data_root() / "priors.toml"), data_root() / HISTORY_FILE
+        # Before the first fit to history there is nothing to read.
+        return own.joined(cls.load(history), str(history)) if history.is_file() else own
 
     @classmethod
     def load(cls, path: Path | str) -> Priors:
@@ -73,7 +77,7 @@ class Priors(Mapping[str, PriorSpec]):
         content, where = _read(Path(path)), str(path)
         labels = {**KNOWN_LABELS, **_read_dims(content.get("dims", {}), where)}
         specs: dict[str, PriorSpec] = {}
-        for name, row in _tables(content, where).items():
+        for name, row in _tables(content, where, ("priors", "dims", "provenance")).items():
             at = f"{where}: prior '{name}'"
             _check_keys(row, FILE_KEYS, at)
             for key in ("family", "parameters", "reason", "source"):
@@ -94,6 +98,22 @@ class Priors(Mapping[str, PriorSpec]):
             check(spec, at)
             specs[name] = spec
         return cls(specs, labels)
+
+    def joined(self, other: Priors, where: str) -> Priors:
+        """These priors and `other`, read from `where`.
+
+        Raises
+        ------
+        DataError
+            When a name stands in both, or a dim has other labels.
+        """
+        for name in other.specs:
+            if name in self.specs:
+                raise DataError(f"{where}: prior '{name}' is in priors.toml too; keep it in one file only.")
+        for dim, labels in other.dim_labels.items():
+            if self.dim_labels.get(dim, labels) != labels:
+                raise DataError(f"{where}: dim '{dim}' has other labels in priors.toml; make them equal.")
+        return Priors({**self.specs, **other.specs}, {**self.dim_labels, **other.dim_labels})
 
     def override(self, changes: Path | str | Mapping[str, Any]) -> Priors:
         """Change any subset; of a prior only the keys given change.
@@ -232,9 +252,11 @@ def _read(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: {prior}not valid TOML: {error}; correct that line.") from error
 
 
-def _tables(content: Mapping[str, Any], where: str) -> Mapping[str, Mapping[str, Any]]:
+def _tables(
+    content: Mapping[str, Any], where: str, known: Sequence[str] = ("priors", "dims")
+) -> Mapping[str, Mapping[str, Any]]:
     for key in content:
-        if key not in ("priors", "dims"):
+        if key not in known:
             raise DataError(f"{where}: unknown table '{key}'; a prior is written as [priors.{key}].")
     tables = content.get("priors", {})
     if not isinstance(tables, Mapping) or not tables:
