@@ -42,20 +42,39 @@ CODED_AS: Final[dict[str, str]] = {theatre: theatre for theatre in THEATRES} | {
 
 
 def read(raw: Path) -> pd.DataFrame:
-    """Rows of `ladder` (five theatres, levels 0-5) and `ladder_war` (Russia and Ukraine from 2015)."""
+    """Rows of `ladder` (five theatres, levels 0-5), `ladder_incidents` and `ladder_war` (from 2015)."""
     return observation_frame([*_mid(raw), *_coded(raw)])
 
 
 def mid_levels(participants: pd.DataFrame) -> pd.DataFrame:
     """Highest level per theatre and month of the incidents that start in the month.
 
-    An incident counts where the two states of a listed dyad are on opposite sides; its level
-    is the higher of the two. Incidents dated only to the year are left out.
-
     Returns
     -------
     DataFrame
         Columns theatre, month, level; months without an incident have no row.
+    """
+    found = _mid_pairs(participants)[["theatre", "month", "level"]]
+    return found.drop_duplicates(["theatre", "month"], keep="last", ignore_index=True)
+
+
+def mid_incidents(participants: pd.DataFrame) -> pd.DataFrame:
+    """Number of incidents per theatre and month in which they start.
+
+    Returns
+    -------
+    DataFrame
+        Columns theatre, month, incidents; months without an incident have no row.
+    """
+    pairs = _mid_pairs(participants)
+    found = pairs.sort_values("month", kind="stable").drop_duplicates(["theatre", "dispnum", "incidnum"])
+    return found.groupby(["theatre", "month"]).size().reset_index(name="incidents")
+
+
+def _mid_pairs(participants: pd.DataFrame) -> pd.DataFrame:
+    """States of a listed dyad on opposite sides of an incident: dispnum, incidnum, theatre, month, level.
+
+    The level is the higher of the two. Incidents dated only to the year are left out.
     """
     key = ["dispnum", "incidnum"]
     columns = [*key, "iso3", "start_date", "incident_side_a", "hostlev"]
@@ -66,6 +85,8 @@ def mid_levels(participants: pd.DataFrame) -> pd.DataFrame:
     ]
     found = pd.DataFrame(
         {
+            "dispnum": pairs["dispnum"].to_numpy(),
+            "incidnum": pairs["incidnum"].to_numpy(),
             "theatre": [
                 THEATRE_OF.get(frozenset(states), "")
                 for states in zip(pairs["iso3_a"], pairs["iso3_b"], strict=True)
@@ -75,8 +96,7 @@ def mid_levels(participants: pd.DataFrame) -> pd.DataFrame:
             "level": pairs[["hostlev_a", "hostlev_b"]].max(axis=1).to_numpy(),
         }
     )
-    found = found[found["theatre"] != ""].sort_values(["theatre", "month", "level"])
-    return found.drop_duplicates(["theatre", "month"], keep="last", ignore_index=True)
+    return found[found["theatre"] != ""].sort_values(["theatre", "month", "level"])
 
 
 def _mid(raw: Path) -> list[dict[str, Any]]:
@@ -87,27 +107,36 @@ def _mid(raw: Path) -> list[dict[str, Any]]:
         ["dispnum", "incidnum", "iso3", "start_date", "incident_side_a", "hostlev"],
         text=["start_date"],
     )
-    levels = mid_levels(table).set_index(["theatre", "month"])["level"].to_dict()
+    found = {
+        ("ladder", "level"): mid_levels(table),
+        ("ladder_incidents", "incidents"): mid_incidents(table),
+    }
     months = pd.period_range(*MID_MONTHS, freq="M").astype(str)
-    return [
-        month_row(
-            month,
-            levels.get((theatre, month), 0),
-            lag_days=LAG_DAYS,
-            series="ladder",
-            unit=theatre,
-            unit_of_measure="level",
-            source="cow-mid5",
-            release="5.0",
-            quality="coded;pseudo_vintage",
-        )
-        for theatre in THEATRES
-        for month in months
-    ]
+    rows: list[dict[str, Any]] = []
+    for (series, measure), frame in found.items():
+        values = frame.set_index(["theatre", "month"])[measure].to_dict()
+        rows += [
+            month_row(
+                month,
+                values.get((theatre, month), 0),
+                lag_days=LAG_DAYS,
+                series=series,
+                unit=theatre,
+                unit_of_measure=measure,
+                source="cow-mid5",
+                release="5.0",
+                quality="coded;pseudo_vintage",
+            )
+            for theatre in THEATRES
+            for month in months
+        ]
+    return rows
 
 
 def _coded(raw: Path) -> list[dict[str, Any]]:
-    columns = ["theatre", "month", "level", "basis", "level_mid5", "level_no_low", "coverage"]
+    columns = [
+        "theatre", "month", "level", "n_incidents_3plus", "basis", "level_mid5", "level_no_low", "coverage",
+    ]  # fmt: skip
     table = read_table(raw, CODED_FOLDER, CODED_FILE, columns)
     # Nothing found where few pages reached is not a quiet month. The thin months that stay were
     # kept because something was found, so they lean upwards and are marked uncertain.
@@ -116,9 +145,12 @@ def _coded(raw: Path) -> list[dict[str, Any]]:
 
     rows: list[dict[str, Any]] = []
     wanted = [("ladder", theatre, name) for theatre, name in CODED_AS.items()]
+    wanted += [("ladder_incidents", theatre, name) for theatre, name in CODED_AS.items()]
     for series, unit, name in [*wanted, ("ladder_war", "ukraine_nato", "ukraine_nato")]:
+        counted = series == "ladder_incidents"
         for line in table[table["theatre"] == name].to_dict("records"):
-            month, level = str(line["month"]), int(line["level_mid5"])
+            month = str(line["month"])
+            level = int(line["n_incidents_3plus" if counted else "level_mid5"])
             start, end = month_bounds(month)
             if start > CODED_TO:
                 raise DataError(
@@ -141,7 +173,7 @@ def _coded(raw: Path) -> list[dict[str, Any]]:
                     covered_to=CODED_TO,
                     series=series,
                     unit=unit,
-                    unit_of_measure="level",
+                    unit_of_measure="incidents" if counted else "level",
                     source="ladder-coding",
                     release=CODED_TO.strftime("%Y-%m-%d"),
                     quality=f"coded{recalled}{';uncertain' if thin else ''};pseudo_vintage",
