@@ -292,15 +292,15 @@ def test_build_writes_where_the_store_reads(
 
     asked: list[Path] = []
 
-    def build(raw: Path, out: Path) -> list[Path]:
-        asked.append(out)
+    def build(raw: Path, out: Path, history: Path) -> list[Path]:
+        asked.extend([out, history])
         return [out / "made.csv"]
 
     monkeypatch.setattr(sources, "build", build)
     (tmp_path / "raw").mkdir()
     result = run("data", "build", "--from", tmp_path / "raw", "--out", data)
     assert result.exit_code == 0, result.output
-    assert asked == [data / "observations"]
+    assert asked == [data / "observations", data / "history"]
 
 
 @pytest.mark.parametrize("what", ["data", "priors", "questions"])

@@ -56,6 +56,7 @@ def describe_package(root: Path) -> dict[str, Any]:
     """Frictionless data package of a data folder: one resource with a schema for each CSV file."""
     sources = pd.read_csv(root / "sources.csv", dtype="str", keep_default_na=False)
     resources = [_observations(path, sources) for path in sorted((root / "observations").glob("*.csv"))]
+    resources += [_history(path, sources) for path in sorted((root / "history").glob("*.csv"))]
     resources += [_table(path) for path in sorted(root.glob("*.csv"))]
     return {
         "name": "escalation-forecast-data",
@@ -92,14 +93,27 @@ def _observations(path: Path, sources: pd.DataFrame) -> dict[str, Any]:
         "primaryKey": RELEASE_KEY,
         "foreignKeys": [_reference("series", "series", "series"), _reference("source", "sources", "source")],
     }
-    used = set(pd.read_csv(path, usecols=["source"], dtype="str", keep_default_na=False)["source"])
-    rows = sources[sources["source"].isin(used)]
-    cited = [
-        {"title": row.title, "key": row.source, "terms": row.terms} for row in rows.itertuples(index=False)
-    ]
     title = f"Figures: {path.stem}"
     resource = _resource(f"observations-{path.stem}", f"observations/{path.name}", title, schema)
-    return resource | {"sources": cited}
+    return resource | {"sources": _cited(path, sources)}
+
+
+def _history(path: Path, sources: pd.DataFrame) -> dict[str, Any]:
+    schema = _inferred(path)
+    title = f"History: {path.stem.replace('_', ' ')}"
+    resource = _resource(f"history-{path.stem}", f"history/{path.name}", title, schema)
+    if "source" not in (field["name"] for field in schema["fields"]):
+        return resource
+    schema["foreignKeys"] = [_reference("source", "sources", "source")]
+    return resource | {"sources": _cited(path, sources)}
+
+
+def _cited(path: Path, sources: pd.DataFrame) -> list[dict[str, Any]]:
+    used = set(pd.read_csv(path, usecols=["source"], dtype="str", keep_default_na=False)["source"])
+    rows = sources[sources["source"].isin(used)]
+    return [
+        {"title": row.title, "key": row.source, "terms": row.terms} for row in rows.itertuples(index=False)
+    ]
 
 
 def _table(path: Path) -> dict[str, Any]:

@@ -136,7 +136,7 @@ def build(
         raise DataError(f"{source} is not a folder; give the folder of the raw tables with --from.")
     try:
         root = out or data_root()
-        written = sources.build(source, root / "observations")
+        written = sources.build(source, root / "observations", root / "history")
         if (root / "sources.csv").exists():
             written.append(datapackage.write_package(root))
     except OSError as error:

@@ -51,7 +51,7 @@ KINDS: Final[dict[str, str]] = {
     "start": "date", "end": "date", "published_at": "date", "month": "month",
 }  # fmt: skip
 # Columns that may be blank; a blank end is an end not yet come when the list was closed.
-OPTIONAL: Final = frozenset({"iso3", "end", "end_year", "deaths_low", "deaths_high", "start_month"})
+OPTIONAL: Final = frozenset({"iso3", "end", "end_year", "fatal", "deaths_low", "deaths_high", "start_month"})
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "kind": ("land", "sea"),
     "coding": ("mid5", "gml"),

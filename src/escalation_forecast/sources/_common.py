@@ -110,6 +110,11 @@ def write_observations(frame: pd.DataFrame, path: Path) -> None:
         table[name] = table[name].dt.strftime("%Y-%m-%d")
     for name in NUMBER_COLUMNS:
         table[name] = table[name].map(text_of)
+    write_text(table, path)
+
+
+def write_text(table: pd.DataFrame, path: Path) -> None:
+    """Write cells of text as CSV (UTF-8, LF); the old file stays until the new one is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     os.close(handle)
@@ -121,6 +126,17 @@ def write_observations(frame: pd.DataFrame, path: Path) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_table(frame: pd.DataFrame, path: Path) -> None:
+    """Write typed columns in the given order of rows: dates as YYYY-MM-DD, numbers as plain decimals."""
+    table = frame.copy()
+    for name in table.columns:
+        if pd.api.types.is_datetime64_any_dtype(table[name]):
+            table[name] = table[name].dt.strftime("%Y-%m-%d")
+        elif pd.api.types.is_float_dtype(table[name]):
+            table[name] = table[name].astype("float64").map(text_of)
+    write_text(table, path)
 
 
 def read_table(

@@ -41,6 +41,11 @@ CODED_AS: Final[dict[str, str]] = {theatre: theatre for theatre in THEATRES} | {
 }
 
 
+def theatre_dyads() -> dict[str, list[str]]:
+    """The dyads of each theatre, labelled such as ``CHN-TWN``."""
+    return {theatre: dyads.split() for theatre, dyads in _DYADS.items()}
+
+
 def read(raw: Path) -> pd.DataFrame:
     """Rows of `ladder` (five theatres, levels 0-5), `ladder_incidents` and `ladder_war` (from 2015)."""
     return observation_frame([*_mid(raw), *_coded(raw)])
