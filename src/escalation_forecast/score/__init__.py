@@ -1,0 +1,1 @@
+"""How good forecasts would have been: cases, simple methods to beat, and scores."""
