@@ -12,10 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from pytensor.compile.mode import Mode
-from scipy import stats
+from scipy import special, stats
 from scipy.signal import lfilter
 
-from escalation_forecast.kernels import ar_filter, log_sigmoid_difference, reading_density, student_t_rows
+from escalation_forecast.kernels import (
+    ar_filter,
+    count_density,
+    ladder_density,
+    log_sigmoid_difference,
+    reading_density,
+    share_density,
+    student_t_rows,
+)
 from prior_fit import plain
 
 PHI = np.array([0.0, 0.37, 0.9, 1.0])
@@ -136,29 +144,104 @@ def reading_inputs() -> list[np.ndarray]:
     ]
 
 
+def by_rows_reading(
+    intercept: Any, slope: Any, rho: Any, noise: Any, df: Any, flat: Any, *rows: Any
+) -> float:  # fmt: skip
+    item, index, before, y, y_before, linked = rows
+    out = 0.0
+    for r, k in enumerate(item):
+        error = y[r] - intercept[k] - slope[k] * flat[index[r]]
+        scale = noise[k]
+        if linked[r]:
+            error -= rho[k] * (y_before[r] - intercept[k] - slope[k] * flat[before[r]])
+        else:
+            scale = noise[k] / np.sqrt(1 - rho[k] ** 2)
+        out += stats.t.logpdf(error, df[k], scale=scale) - stats.t.logpdf(0.0, df[k])
+    return out
+
+
+def count_inputs() -> list[np.ndarray]:
+    """Two items; the second has memory, a trend, and a mean far above and below its dispersion."""
+    rng = np.random.default_rng(5)
+    item = np.repeat([0, 1], 12).astype(np.int32)
+    index = rng.integers(0, 9, 24).astype(np.int32)
+    before = rng.integers(0, 9, 24).astype(np.int32)
+    items = [np.array(pair) for pair in ((0.4, 1.2), (0.6, 0.9), (0.8, 15.0))]
+    return [
+        *items,
+        np.array([0.3]),
+        np.array([0.7]),
+        rng.normal(size=9),
+        item,
+        index,
+        before,
+        rng.poisson(4.0, 24).astype(float),
+        rng.normal(size=24),
+        rng.normal(size=24) * item,
+        rng.normal(size=24),
+        np.where(np.arange(24) % 3, item, 0).astype(float),
+    ]
+
+
+def by_rows_count(
+    intercept: Any, loading: Any, size: Any, memory: Any, drift: Any, flat: Any, *rows: Any
+) -> float:  # fmt: skip
+    item, index, before, y, log_exposure, trend, log_rate_before, linked = rows
+    expected = intercept[item] + loading[item] * flat[index] + drift[0] * trend
+    surprise = log_rate_before - intercept[item] - loading[item] * flat[before]
+    mean = np.exp(expected + memory[0] * linked * surprise + log_exposure)
+    r = size[item]
+    gammas = special.gammaln(y + r) - special.gammaln(r) - special.gammaln(y + 1.0)
+    return float((stats.nbinom.logpmf(y, r, r / (r + mean)) - gammas).sum())
+
+
+def share_inputs() -> list[np.ndarray]:
+    rng = np.random.default_rng(6)
+    items = [np.array(pair) for pair in ((-1.0, 0.5), (0.7, 1.4), (4.0, 14.0))]
+    item = rng.integers(0, 2, 30).astype(np.int32)
+    index = rng.integers(0, 8, 30).astype(np.int32)
+    sign, step = rng.choice([-1.0, 1.0], 30), rng.integers(0, 5, 30).astype(float)
+    return [*items, rng.normal(size=8), item, index, sign, step]
+
+
+def by_rows_share(intercept: Any, loading: Any, concentration: Any, flat: Any, *rows: Any) -> float:
+    item, index, sign, step = rows
+    p = special.expit(sign * (intercept[item] + loading[item] * flat[index]))
+    return float(np.log(concentration[item] * p + step).sum())
+
+
+def ladder_inputs() -> list[np.ndarray]:
+    rng = np.random.default_rng(7)
+    items = [np.array(pair) for pair in ((-0.4, -1.5), (-2.0, -2.2), (0.5, 1.3))]
+    item = rng.integers(0, 2, 40).astype(np.int32)
+    index = rng.integers(0, 8, 40).astype(np.int32)
+    return [*items, rng.normal(size=8), item, index, rng.integers(0, 3, 40).astype(np.int32)]
+
+
+def by_rows_ladder(first: Any, second: Any, slope: Any, flat: Any, *rows: Any) -> float:
+    item, index, level = rows
+    some, force = (special.expit(cut[item] + slope[item] * flat[index]) for cut in (first, second))
+    chance = np.select([level == 0, level == 1], [1.0 - some, some - force], force)
+    return float(np.log(chance + 1e-12).sum())
+
+
+DENSITIES = {
+    "reading": (reading_density, reading_inputs, by_rows_reading),
+    "count": (count_density, count_inputs, by_rows_count),
+    "share": (share_density, share_inputs, by_rows_share),
+    "ladder": (ladder_density, ladder_inputs, by_rows_ladder),
+}
+
+
 @pytest.mark.parametrize("mode", modes())
-def test_reading_density_and_its_gradient(mode: Mode) -> None:
-    values = reading_inputs()
+@pytest.mark.parametrize("kind", DENSITIES)
+def test_density_is_that_of_the_rows_and_its_gradient_the_finite_difference(kind: str, mode: Mode) -> None:
+    density, inputs, direct = DENSITIES[kind]
+    values, free = inputs(), list(density.by)
     symbols = [pt.as_tensor_variable(value).type() for value in values]
-    value = reading_density(*symbols)[0]
-    free = [0, 1, 2, 3, 5]
+    value = density(*symbols)[0]
     gradients = pytensor.gradient.grad(3.0 * value, [symbols[k] for k in free])
-    program = pytensor.function(symbols, [value, *gradients], mode=mode)
-
-    def direct(intercept: Any, slope: Any, rho: Any, noise: Any, df: Any, flat: Any, *rows: Any) -> float:
-        item, index, before, y, y_before, linked = rows
-        out = 0.0
-        for r, k in enumerate(item):
-            error = y[r] - intercept[k] - slope[k] * flat[index[r]]
-            scale = noise[k]
-            if linked[r]:
-                error -= rho[k] * (y_before[r] - intercept[k] - slope[k] * flat[before[r]])
-            else:
-                scale = noise[k] / np.sqrt(1 - rho[k] ** 2)
-            out += stats.t.logpdf(error, df[k], scale=scale) - stats.t.logpdf(0.0, df[k])
-        return out
-
-    found = program(*values)
+    found = pytensor.function(symbols, [value, *gradients], mode=mode, on_unused_input="ignore")(*values)
     assert_allclose(found[0], direct(*values), rtol=1e-10)
     step = 1e-6
     for gradient, k in zip(found[1:], free, strict=True):

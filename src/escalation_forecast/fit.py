@@ -31,12 +31,12 @@ class Settings:
     draws: int
     chains: int = 4
     cores: int = 2
-    target_accept: float = 0.85
+    target_accept: float = 0.8
 
     @classmethod
     def default(cls) -> Settings:
         """Enough for publication."""
-        return cls(tune=300, draws=1500)
+        return cls(tune=300, draws=2000)
 
     @classmethod
     def draft(cls) -> Settings:

@@ -18,7 +18,15 @@ import pytensor.tensor as pt
 from pymc.math import logit
 
 from escalation_forecast.indicator_rows import LATENTS
-from escalation_forecast.kernels import ar_filter, log_sigmoid_difference, reading_density, student_t_rows
+from escalation_forecast.kernels import (
+    ar_filter,
+    count_density,
+    ladder_density,
+    log_sigmoid_difference,
+    reading_density,
+    share_density,
+    student_t_rows,
+)
 from escalation_forecast.panel import STOCKS, Panel
 from escalation_forecast.priors import Priors
 from escalation_forecast.schema import STATES, THEATRES, DataError
@@ -233,30 +241,24 @@ def count_block(panel: Panel, data: dict[str, Any], flat: Any, draw: Draw) -> No
     size = draw("count_dispersion")
     memory = SHORT_MEMORY * draw("count_memory")
 
-    item, y = data["count_item"], data["count_y"]
-    trend = draw("count_trend") * data["count_trend"]
-    expected = intercept[item] + loading[item] * flat[data["count_index"]] + trend
-    before = intercept[item] + loading[item] * flat[data["count_index_previous"]]
-    surprise = data["count_log_rate_previous"] - before
-    log_mean = expected + memory * data["count_has_previous"] * surprise + data["count_log_exposure"]
-    log_size = pt.log(size)
-    size_row, log_size_row = size[item], log_size[item]
-    log_sum = log_size_row + pt.softplus(log_mean - log_size_row)
-    rows = y * (log_mean - log_sum) + size_row * (log_size_row - log_sum)
+    columns = (
+        "item", "index", "index_previous", "y", "log_exposure", "trend", "log_rate_previous", "has_previous"
+    )  # fmt: skip
+    drift = draw("count_trend")[None]
+    rows = [data[f"count_{column}"] for column in columns]
+    value = count_density(intercept, loading, size, memory[None], drift, flat, *rows)[0]
 
     unique_size = size[data["count_unique_item"]]
     gammas = pt.gammaln(data["count_unique_y"] + unique_size) - pt.gammaln(unique_size)
-    pm.Potential("counts", rows.sum() + (data["count_unique_weight"] * gammas).sum())
+    pm.Potential("counts", value + (data["count_unique_weight"] * gammas).sum())
 
 
 def share_block(data: dict[str, Any], flat: Any, draw: Draw) -> None:
     """Beta-binomial number of senders that act, by rising factorials: one row per factor (exact)."""
-    item = data["share_item"]
-    loading, intercept = draw("share_loading"), draw("share_intercept")
-    logit_p = intercept[item] + loading[item] * flat[data["share_index"]]
+    intercept, loading = draw("share_intercept"), draw("share_loading")
     concentration = draw("share_concentration")
-    p = pt.sigmoid(data["share_sign"] * logit_p)
-    factors = pt.log(concentration[item] * p + data["share_step"]).sum()
+    rows = [data[f"share_{column}"] for column in ("item", "index", "sign", "step")]
+    factors = share_density(intercept, loading, concentration, flat, *rows)[0]
     total = data["share_total_weight"] * pt.log(
         concentration[data["share_total_item"]] + data["share_total_step"]
     )
@@ -268,14 +270,8 @@ def ladder_block(data: dict[str, Any], flat: Any, draw: Draw) -> None:
     any_display, force = draw("ladder_any"), draw("ladder_force")
     slope = draw("ladder_slope")
     first, second = logit(any_display), logit(any_display * force)
-    item, level = data["ordinal_item"], data["ordinal_level"]
-    push = slope[item] * flat[data["ordinal_index"]]
-    low, high = push + first[item], push + second[item]
-    below = pt.sigmoid(-low)
-    between = pt.sigmoid(low) - pt.sigmoid(high)
-    above = pt.sigmoid(high)
-    probability = pt.switch(level < 1, below, pt.switch(level < 2, between, above))
-    pm.Potential("ladder", pt.log(probability + 1e-12).sum())
+    rows = [data[f"ordinal_{column}"] for column in ("item", "index", "level")]
+    pm.Potential("ladder", ladder_density(first, second, slope, flat, *rows)[0])
 
 
 def hurdle_block(data: dict[str, Any], flat: Any, draw: Draw) -> None:
