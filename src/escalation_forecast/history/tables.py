@@ -29,6 +29,13 @@ TABLES: Final[dict[str, tuple[str, ...]]] = {
         "dispute_fatality", "originators", "start_month", *ORIGIN,
     ),
     "clashes": ("theatre", "dyad", "month", "level", "fatal", "deaths_low", "deaths_high", *ORIGIN),
+    "wars": (
+        "coding", "war", "name", "state", "iso3", "side", "entry", "exit", "lag_days", "originator", "joiner",
+        *ORIGIN,
+    ),
+    "pacts": ("a", "b", "start", "end", *ORIGIN, "note"),
+    "nuclear": ("state", "start", *ORIGIN, "note"),
+    "groups": ("group", "state", "start", "end", *ORIGIN),
 }  # fmt: skip
 # What identifies a row of each table.
 KEYS: Final[dict[str, tuple[str, ...]]] = {
@@ -38,6 +45,10 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "rivalries": ("a", "b", "start_year"),
     "disputes": ("coding", "dispute", "year", "a", "b"),
     "clashes": ("theatre", "dyad", "month"),
+    "wars": ("coding", "war", "state", "entry"),
+    "pacts": ("a", "b", "start"),
+    "nuclear": ("state",),
+    "groups": ("group", "state", "start"),
 }
 THEATRE_DYADS: Final = ("theatre", "dyad", "a", "b")
 
@@ -46,15 +57,19 @@ KINDS: Final[dict[str, str]] = {
     "state": "code", "a": "code", "b": "code", "dispute": "code", "year": "code", "start_year": "code",
     "end_year": "code", "level": "code", "fatality": "code", "dispute_level": "code",
     "dispute_fatality": "code", "originators": "code", "start_month": "code",
-    "onset": "flag", "fatal": "flag",
+    "war": "code", "side": "code", "lag_days": "code",
+    "onset": "flag", "fatal": "flag", "originator": "flag", "joiner": "flag",
     "deaths_low": "number", "deaths_high": "number",
-    "start": "date", "end": "date", "published_at": "date", "month": "month",
+    "start": "date", "end": "date", "entry": "date", "exit": "date", "published_at": "date", "month": "month",
 }  # fmt: skip
 # Columns that may be blank; a blank end is an end not yet come when the list was closed.
-OPTIONAL: Final = frozenset({"iso3", "end", "end_year", "fatal", "deaths_low", "deaths_high", "start_month"})
+OPTIONAL: Final = frozenset(
+    {"iso3", "end", "exit", "end_year", "fatal", "deaths_low", "deaths_high", "start_month", "note"}
+)
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "kind": ("land", "sea"),
-    "coding": ("mid5", "gml"),
+    "coding": ("mid5", "gml", "cow", "own"),
+    "group": ("nato",),
     "theatre": THEATRES,
 }
 # Fatality -9 is unknown; levels and bands are those of the Militarized Interstate Disputes.
@@ -66,6 +81,8 @@ RANGES: Final[dict[str, tuple[int, int]]] = {
     "dispute_fatality": (-9, 6),
     "originators": (0, 2),
     "start_month": (1, 12),
+    "side": (1, 2),
+    "lag_days": (0, 36500),
 }
 
 
@@ -75,8 +92,9 @@ class History:
 
     Attributes
     ----------
-    states, borders, majors, rivalries, disputes, clashes : as `TABLES`, without `file` and `row`.
-        Dates are timestamps, missing where open; months their first day; codes are integers.
+    states, borders, majors, rivalries, disputes, clashes, wars, pacts, nuclear, groups : as `TABLES`,
+        without `file` and `row`. Dates are timestamps, missing where open; months their first day;
+        codes are integers.
     theatre_dyads : theatre, dyad (label such as ``CHN-TWN``), a and b (ISO 3166 alpha-3), and the
         codes `state_a` and `state_b`, the smaller first.
     """
@@ -87,6 +105,10 @@ class History:
     rivalries: pd.DataFrame
     disputes: pd.DataFrame
     clashes: pd.DataFrame
+    wars: pd.DataFrame
+    pacts: pd.DataFrame
+    nuclear: pd.DataFrame
+    groups: pd.DataFrame
     theatre_dyads: pd.DataFrame
 
     def __repr__(self) -> str:
@@ -183,7 +205,9 @@ def _row_problems(frame: pd.DataFrame, name: str, sources: set[str]) -> list[Pro
             "delete one row",
         ),
     ]
-    for start, end in (("start", "end"), ("start_year", "end_year"), ("deaths_low", "deaths_high")):
+    for start, end in (
+        ("start", "end"), ("entry", "exit"), ("start_year", "end_year"), ("deaths_low", "deaths_high"),
+    ):  # fmt: skip
         if start in frame and end in frame:
             early = (frame[end] < frame[start]).fillna(False).astype(bool)
             checks.append((early, f"{end} comes before {start}", "exchange or correct them"))

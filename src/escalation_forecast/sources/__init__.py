@@ -29,7 +29,7 @@ THEMES: Final[dict[str, tuple[str, ...]]] = {
 }
 
 # The readers of the tables of history; each returns frames by file name.
-HISTORY: Final = ("history_dyads",)
+HISTORY: Final = ("history_dyads", "history_wars")
 
 
 def read_theme(theme: str, raw: Path) -> pd.DataFrame:
