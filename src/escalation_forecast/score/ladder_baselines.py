@@ -269,4 +269,6 @@ def penalised_logit(
 
 def _last_fit(origin: pd.Timestamp) -> pd.Timestamp:
     """The month of the last yearly fit: the newest December, as in the protocol."""
-    return max(pd.Timestamp(year=origin.year - (origin.month < FIRST_ORIGIN.month), month=12, day=1), FIRST_ORIGIN)
+    return max(
+        pd.Timestamp(year=origin.year - (origin.month < FIRST_ORIGIN.month), month=12, day=1), FIRST_ORIGIN
+    )

@@ -94,7 +94,9 @@ def windows(ladder: Ladder, horizon: int) -> np.ndarray:
     return out
 
 
-def origins(horizon: int, first: pd.Timestamp = FIRST_ORIGIN, last: pd.Timestamp = LAST_MONTH) -> list[pd.Timestamp]:
+def origins(
+    horizon: int, first: pd.Timestamp = FIRST_ORIGIN, last: pd.Timestamp = LAST_MONTH
+) -> list[pd.Timestamp]:
     """Origin months with a complete window of ``horizon`` months, to ``last``."""
     return list(pd.date_range(first, last - pd.DateOffset(months=horizon), freq="MS"))
 

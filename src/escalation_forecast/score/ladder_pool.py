@@ -170,7 +170,10 @@ def _wide(probabilities: pd.DataFrame, components: Sequence[str]) -> pd.DataFram
 def write_pool(pool: Pool, path: Path | None = None) -> Path:
     """Write the weights as TOML, by default where `load_pool` reads them."""
     path = path or data_root() / FILE
-    lines = ["# Weights of the pool of forecasts of force on the ladder, by horizon in months.", "[provenance]"]
+    lines = [
+        "# Weights of the pool of forecasts of force on the ladder, by horizon in months.",
+        "[provenance]",
+    ]
     lines += [f"{name} = {_toml(value)}" for name, value in pool.provenance.items()]
     for horizon, row in pool.weights.iterrows():
         # The last weight takes up the rounding, so that what is read adds to one.
@@ -213,7 +216,8 @@ def load_pool(path: Path | None = None) -> Pool:
             raise DataError(f"{path.name}: the horizons have different components; give each the same ones.")
         if not all(isinstance(v, int | float) and v >= 0 for v in values) or abs(sum(values) - 1.0) > 1e-6:
             raise DataError(
-                f"{path.name}: the weights at {horizon} months are negative or do not add to one; correct them."
+                f"{path.name}: the weights at {horizon} months are negative or do not add to one; "
+                "correct them."
             )
     if not names:
         raise DataError(f"{path.name} has no weights; add a table such as [weights.12].")
