@@ -12,14 +12,24 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from escalation_forecast.history.dyads import LAST_YEAR, dyad_years
+from escalation_forecast.history.dyads import (
+    FORCE,
+    LAST_YEAR,
+    dyad_years,
+    onsets,
+    relevant_years,
+    with_memory,
+)
 from escalation_forecast.history.tables import History
 from escalation_forecast.schema import THEATRES
 from escalation_forecast.score.ladder_baselines import penalised_logit
-from escalation_forecast.score.ladder_cases import CLIP, HORIZONS, LAST_MONTH, Ladder, origins
+from escalation_forecast.score.ladder_cases import CLIP, HORIZONS, LAST_MONTH, Ladder, origins, read_ladder
+from escalation_forecast.store import Store
 
 METHOD: Final = "dyad_history"
 FIRST_FIT_YEAR: Final = 1946
+LAST_CODED: Final = LAST_YEAR["mid5"]
+AT_WAR: Final = "RUS-UKR"
 STRENGTH: Final = 1.0
 PRIOR_EVENTS: Final = 6.0  # months of force expected and seen before any, so that the scale starts at one
 
@@ -38,24 +48,89 @@ def history_probabilities(
         theatre, origin, horizon, method, p.
     """
     frame = dyad_years(history)
-    first_year, last_year = int(ladder.months[0].year), LAST_YEAR["mid5"]
     hazards = {
-        year: theatre_hazards(frame, history.theatre_dyads, year) for year in range(first_year, last_year + 1)
+        year: theatre_hazards(frame, history.theatre_dyads, year)
+        for year in range(int(ladder.months[0].year), LAST_CODED + 1)
     }
     parts = []
-    for origin in origins(1, last=last):
-        hazard = hazards[_forecast_year(origin)]
-        scale = _months_per_onset(ladder.until(origin), hazards)
-        for horizon in horizons:
-            if origin > last - pd.DateOffset(months=horizon):
-                continue
-            p = np.clip(-np.expm1(-scale * hazard * horizon / 12.0), *CLIP)
-            parts.append(
-                pd.DataFrame(
-                    {"theatre": THEATRES, "origin": origin, "horizon": horizon, "method": METHOD, "p": p}
-                )
-            )
+    for origin in origins(min(horizons), last=last):
+        p = _chances(ladder.until(origin), hazards, horizons)
+        parts += [
+            pd.DataFrame({"theatre": THEATRES, "origin": origin, "horizon": h, "method": METHOD, "p": p[h]})
+            for h in horizons
+            if origin <= last - pd.DateOffset(months=h)
+        ]
     return pd.concat(parts, ignore_index=True)
+
+
+def live_history(
+    history: History, store: Store, as_of: pd.Timestamp, horizons: tuple[int, ...] = HORIZONS
+) -> pd.DataFrame:
+    """The same chances for the months after ``as_of``, as `ladder_baselines.live_components`.
+
+    The logit stays fitted on the disputes to 2014. Since then a dyad's memory goes on with its coded months
+    of force, a year with one as one onset; the war between Russia and Ukraine itself is left out, as the
+    ladder is that of the edge.
+
+    Returns
+    -------
+    pandas.DataFrame
+        theatre, method, horizon, probability.
+    """
+    origin = as_of.to_period("M").to_timestamp()
+    ladder = read_ladder(store.as_of(as_of), origin)
+    last = _forecast_year(origin)
+    frame = dyad_years(history)
+    clashes = history.clashes[history.clashes["published_at"] <= as_of]
+    later = _later_years(history, clashes, last)
+    dyads = history.theatre_dyads
+    edge = dyads[dyads["dyad"] != AT_WAR]
+    hazards = {
+        year: theatre_hazards(frame, dyads, year)
+        for year in range(int(ladder.months[0].year), LAST_CODED + 1)
+    }
+    past = frame[frame["year"] >= FIRST_FIT_YEAR]
+    hazards |= {
+        year: _summed_hazard(past, later[later["year"] == year], edge)
+        for year in range(LAST_CODED + 1, last + 1)
+    }
+    p = _chances(ladder, hazards, horizons)
+    return pd.concat(
+        [
+            pd.DataFrame({"theatre": THEATRES, "method": METHOD, "horizon": h, "probability": p[h]})
+            for h in horizons
+        ],
+        ignore_index=True,
+    )
+
+
+def _later_years(history: History, clashes: pd.DataFrame, last: int) -> pd.DataFrame:
+    """Relevant dyad-years after the disputes end, with memory of disputes and of months of force."""
+    frame = relevant_years(history, LAST_CODED + 1, last)
+    coded = clashes[(clashes["month"].dt.year > LAST_CODED) & (clashes["level"] >= FORCE)]
+    coded = coded.assign(year=coded["month"].dt.year).drop_duplicates(["dyad", "year"])
+    years = coded[["dyad", "year"]].merge(history.theatre_dyads, on="dyad")
+    added = pd.DataFrame(
+        {
+            "year": years["year"],
+            "a": years["state_a"],
+            "b": years["state_b"],
+            "any": 1,
+            "force": 1,
+            "fatal": 0,
+        }
+    )
+    names = list(added.columns)
+    return with_memory(frame, pd.concat([onsets(history, "mid5")[names], added], ignore_index=True))
+
+
+def _chances(
+    ladder: Ladder, hazards: dict[int, np.ndarray], horizons: tuple[int, ...]
+) -> dict[int, np.ndarray]:
+    """Chance by horizon and theatre after the last month of a ladder."""
+    scale = _months_per_onset(ladder, hazards)
+    monthly = scale * hazards[_forecast_year(ladder.months[-1])] / 12.0
+    return {h: np.clip(-np.expm1(-monthly * h), *CLIP) for h in horizons}
 
 
 def theatre_hazards(frame: pd.DataFrame, theatre_dyads: pd.DataFrame, year: int) -> np.ndarray:
@@ -73,22 +148,30 @@ def theatre_hazards(frame: pd.DataFrame, theatre_dyads: pd.DataFrame, year: int)
         (theatre,) per year.
     """
     past = frame[(frame["year"] >= FIRST_FIT_YEAR) & (frame["year"] < year)]
-    now = frame[frame["year"] == year].merge(
+    return _summed_hazard(past, frame[frame["year"] == year], theatre_dyads)
+
+
+def _summed_hazard(past: pd.DataFrame, now: pd.DataFrame, theatre_dyads: pd.DataFrame) -> np.ndarray:
+    dyads = now.merge(
         theatre_dyads, left_on=["a", "b"], right_on=["state_a", "state_b"], suffixes=("", "_iso3")
     )
-    x, ahead = _inputs(past), _inputs(now)
+    x, ahead = _inputs(past), _inputs(dyads)
     mean, sd = x.mean(axis=0), np.where(x.std(axis=0) > 0, x.std(axis=0), 1.0)
     weights, intercept = penalised_logit((x - mean) / sd, past["force"].to_numpy(float), STRENGTH)
     push = ((ahead - mean) / sd) @ weights + intercept
-    hazard = pd.Series(np.logaddexp(0.0, push)).groupby(now["theatre"].to_numpy()).sum()
-    return hazard.reindex(list(THEATRES), fill_value=0.0).to_numpy()
+    hazard = pd.Series(np.logaddexp(0.0, push)).groupby(dyads["theatre"].to_numpy()).sum()
+    return np.asarray(hazard.reindex(list(THEATRES), fill_value=0.0).to_numpy())
 
 
 def _inputs(frame: pd.DataFrame) -> np.ndarray:
-    """Contiguity, majors, peace and past disputes as known on 1 January."""
+    """Contiguity, majors, years since force and recent force, as known on 1 January.
+
+    Nothing of disputes below force: since 2015 they are not coded. With them the Brier and log scores on
+    the ladder were worse at every horizon (.225 against .217 and .640 against .624 at twelve months).
+    """
     columns = [
-        frame["land"], frame["sea"], frame["majors"] == 1, frame["majors"] == 2, frame["ever_any"],
-        *(np.log1p(frame[name]) for name in ("peace_any", "peace_force", "recent_any", "recent_force")),
+        frame["land"], frame["sea"], frame["majors"] == 1, frame["majors"] == 2,
+        np.log1p(frame["peace_force"]), np.log1p(frame["recent_force"]),
     ]  # fmt: skip
     return np.column_stack([column.to_numpy(float) for column in columns])
 
