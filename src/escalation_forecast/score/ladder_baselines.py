@@ -15,6 +15,7 @@ import pandas as pd
 
 from escalation_forecast.schema import THEATRES, DataError
 from escalation_forecast.score.ladder_cases import (
+    CASE,
     CLIP,
     FIRST_ORIGIN,
     HORIZONS,
@@ -97,13 +98,15 @@ def baseline_probabilities(
             at = _last_fit(origin)
             if at not in fitted:
                 fitted[at] = lagged_logit(ladder.until(at), horizon, solver)
-            for method, p in simple_methods(ladder.until(origin), horizon, fitted[at]).items():
-                parts.append(
-                    pd.DataFrame(
-                        {"theatre": THEATRES, "origin": origin, "horizon": horizon, "method": method, "p": p}
-                    )
-                )
-    return pd.concat(parts, ignore_index=True)
+            found = simple_methods(ladder.until(origin), horizon, fitted[at])
+            columns = {
+                "theatre": np.tile(THEATRES, len(found)),
+                "method": np.repeat(list(found), len(THEATRES)),
+                "p": np.concatenate(list(found.values())),
+            }
+            parts.append(pd.DataFrame(columns).assign(origin=origin, horizon=horizon))
+    table = pd.concat(parts, ignore_index=True)
+    return table[[*CASE, "method", "p"]]
 
 
 def simple_methods(ladder: Ladder, horizon: int, logit: LaggedLogit) -> dict[str, np.ndarray]:
