@@ -7,6 +7,7 @@ states count once in a theatre.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -30,6 +31,7 @@ METHOD: Final = "dyad_history"
 FIRST_FIT_YEAR: Final = 1946
 LAST_CODED: Final = LAST_YEAR["mid5"]
 AT_WAR: Final = "RUS-UKR"
+LOOKS: Final = ["land", "sea", "majors", "peace_force", "recent_force"]
 STRENGTH: Final = 1.0
 PRIOR_EVENTS: Final = 6.0  # months of force expected and seen before any, so that the scale starts at one
 
@@ -89,10 +91,9 @@ def live_history(
         year: theatre_hazards(frame, dyads, year)
         for year in range(int(ladder.months[0].year), LAST_CODED + 1)
     }
-    past = frame[frame["year"] >= FIRST_FIT_YEAR]
+    fitted = _fit(frame, LAST_CODED + 1)
     hazards |= {
-        year: _summed_hazard(past, later[later["year"] == year], edge)
-        for year in range(LAST_CODED + 1, last + 1)
+        year: fitted.hazards(later[later["year"] == year], edge) for year in range(LAST_CODED + 1, last + 1)
     }
     p = _chances(ladder, hazards, horizons)
     return pd.concat(
@@ -147,20 +148,38 @@ def theatre_hazards(frame: pd.DataFrame, theatre_dyads: pd.DataFrame, year: int)
     numpy.ndarray
         (theatre,) per year.
     """
+    return _fit(frame, year).hazards(frame[frame["year"] == year], theatre_dyads)
+
+
+@dataclass(frozen=True)
+class DyadLogit:
+    """A logit of a dispute with force in a dyad-year on standardised inputs."""
+
+    mean: np.ndarray
+    sd: np.ndarray
+    weights: np.ndarray
+    intercept: float
+
+    def hazards(self, years: pd.DataFrame, theatre_dyads: pd.DataFrame) -> np.ndarray:
+        """(theatre,) hazard per year, summed over the dyads of one year."""
+        dyads = years.merge(
+            theatre_dyads, left_on=["a", "b"], right_on=["state_a", "state_b"], suffixes=("", "_iso3")
+        )
+        push = ((_inputs(dyads) - self.mean) / self.sd) @ self.weights + self.intercept
+        hazard = pd.Series(np.logaddexp(0.0, push)).groupby(dyads["theatre"].to_numpy()).sum()
+        return np.asarray(hazard.reindex(list(THEATRES), fill_value=0.0).to_numpy())
+
+
+def _fit(frame: pd.DataFrame, year: int) -> DyadLogit:
+    """The logit on the dyad-years before a year; those that look alike make one row."""
     past = frame[(frame["year"] >= FIRST_FIT_YEAR) & (frame["year"] < year)]
-    return _summed_hazard(past, frame[frame["year"] == year], theatre_dyads)
-
-
-def _summed_hazard(past: pd.DataFrame, now: pd.DataFrame, theatre_dyads: pd.DataFrame) -> np.ndarray:
-    dyads = now.merge(
-        theatre_dyads, left_on=["a", "b"], right_on=["state_a", "state_b"], suffixes=("", "_iso3")
-    )
-    x, ahead = _inputs(past), _inputs(dyads)
-    mean, sd = x.mean(axis=0), np.where(x.std(axis=0) > 0, x.std(axis=0), 1.0)
-    weights, intercept = penalised_logit((x - mean) / sd, past["force"].to_numpy(float), STRENGTH)
-    push = ((ahead - mean) / sd) @ weights + intercept
-    hazard = pd.Series(np.logaddexp(0.0, push)).groupby(dyads["theatre"].to_numpy()).sum()
-    return np.asarray(hazard.reindex(list(THEATRES), fill_value=0.0).to_numpy())
+    cells = past.groupby([*LOOKS, "force"]).size().reset_index(name="years")
+    x, count = _inputs(cells), cells["years"].to_numpy(float)
+    mean = np.average(x, axis=0, weights=count)
+    sd = np.sqrt(np.average((x - mean) ** 2, axis=0, weights=count))
+    sd = np.where(sd > 0, sd, 1.0)
+    weights, intercept = penalised_logit((x - mean) / sd, cells["force"].to_numpy(float), STRENGTH, count)
+    return DyadLogit(mean, sd, weights, intercept)
 
 
 def _inputs(frame: pd.DataFrame) -> np.ndarray:
