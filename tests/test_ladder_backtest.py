@@ -19,7 +19,7 @@ from escalation_forecast.panel import Panel
 from escalation_forecast.priors import Priors
 from escalation_forecast.schema import THEATRES, DataError
 from escalation_forecast.score import ladder_backtest as bt
-from escalation_forecast.score.ladder import chosen_origins
+from escalation_forecast.score.ladder import chosen_origins, main
 from escalation_forecast.score.ladder_cases import FIRST_ORIGIN, HORIZONS
 from escalation_forecast.store import Store
 
@@ -205,13 +205,24 @@ def test_origins_are_the_protocols() -> None:
 
 
 @pytest.mark.slow
-def test_one_compiled_program_fits_two_origins(whole_store: Store, priors: Priors, tmp_path: Path) -> None:
-    months = [pd.Timestamp("2004-12-01"), pd.Timestamp("2013-12-01")]
-    found = bt.run_backtest(whole_store, priors, months, tmp_path)
-    assert found["r_hat"].max() < 1.1
-    assert found["ess"].min() > 50
-    assert (found["divergences"] == 0).all()
-    p = found.pivot(index=["origin", "theatre"], columns="horizon", values="p")
+def test_command_fits_scores_and_pools(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("sklearn", reason="the extra `backtest`")
+    assert main(["--out", str(tmp_path), "--at", "2004-12", "2013-12"]) == 0
+    said = capsys.readouterr()
+    assert "Not real-time" in said.out
+    assert "2013-12 (2 of 2)" in said.err
+    fits = pd.concat([pd.read_csv(path, parse_dates=["origin"]) for path in tmp_path.glob("*/20*.csv")])
+    assert len(fits) == 2 * len(THEATRES) * len(HORIZONS)
+    assert fits["r_hat"].max() < 1.1
+    assert fits["ess"].min() > 50
+    assert (fits["divergences"] == 0).all()
+    p = fits.pivot(index=["origin", "theatre"], columns="horizon", values="p")
     assert (p.diff(axis=1).iloc[:, 1:] > 0).all(axis=None)
     # After the Senkaku purchase of 2012 the East China Sea is not what it was in 2004.
-    assert p.loc[(months[1], "east_china_sea"), 12] > 1.5 * p.loc[(months[0], "east_china_sea"), 12]
+    then, later = (pd.Timestamp(f"{year}-12-01") for year in (2004, 2013))
+    assert p.loc[(later, "east_china_sea"), 12] > 1.5 * p.loc[(then, "east_china_sea"), 12]
+    scores = pd.read_csv(tmp_path / "scores.csv")
+    assert {"joint_model", "dyad_history", "pool", "mix", "logit_lags"} <= set(scores["method"])
+    assert scores.groupby("horizon")["n_cases"].unique().map(list).to_dict() == {h: [10] for h in HORIZONS}
+    again = main(["--out", str(tmp_path), "--at", "2004-12", "2013-12"])
+    assert (again, "s, R-hat" in capsys.readouterr().err) == (0, False)

@@ -180,6 +180,19 @@ def test_a_bad_file_of_weights_is_refused_with_the_place(tmp_path: Path, text: s
         lp.load_pool(tmp_path / "gone.toml")
 
 
+def test_live_pool_is_the_weighted_mean_of_its_components(tmp_path: Path) -> None:
+    path = tmp_path / "pool.toml"
+    path.write_text("[weights.6]\na = 0.25\nb = 0.75\n")
+    live = pd.DataFrame(
+        [("korea", "a", 6, 0.2), ("korea", "b", 6, 0.6), ("taiwan", "a", 6, 0.0), ("taiwan", "b", 6, 0.04)],
+        columns=["theatre", "method", "horizon", "probability"],
+    )
+    found = lp.live_pool(live, lp.load_pool(path))
+    assert dict(zip(found["theatre"], found["probability"], strict=True)) == pytest.approx(
+        {"korea": 0.5, "taiwan": 0.03}
+    )
+
+
 # --- report
 
 

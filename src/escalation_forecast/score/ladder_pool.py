@@ -65,6 +65,28 @@ class Pool:
         return wide.index.to_frame(index=False).assign(method=METHOD, p=p)
 
 
+def live_pool(components: pd.DataFrame, pool: Pool) -> pd.DataFrame:
+    """The pooled chance of force from the components of a live forecast.
+
+    Parameters
+    ----------
+    components : theatre, method, horizon, probability, as from `ladder_baselines.live_components`,
+        `ladder_history.live_history` and, under the method ``joint_model``, the forecast's own ladder.
+
+    Returns
+    -------
+    pandas.DataFrame
+        theatre, horizon, probability.
+
+    Raises
+    ------
+    DataError
+        When a component of the pool is missing.
+    """
+    found = pool.apply(components.rename(columns={"probability": "p"}).assign(origin=pd.Timestamp(0)))
+    return found.rename(columns={"p": "probability"})[["theatre", "horizon", "probability"]]
+
+
 def pool_weights(p: np.ndarray, y: np.ndarray, case_weight: np.ndarray | None = None) -> np.ndarray:
     """Weights of a linear pool by its penalised log score.
 
