@@ -41,12 +41,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/ladder"), help="folder of fits and tables")
     parser.add_argument("--origins", type=int, metavar="N", help="that many, evenly spread; default all 144")
     parser.add_argument("--at", nargs="+", metavar="YYYY-MM", help="these origins only")
+    parser.add_argument(
+        "--components",
+        nargs="+",
+        choices=COMPONENTS,
+        default=COMPONENTS,
+        help="what the pool takes; default all",
+    )
     parser.add_argument("--no-fit", action="store_true", help="without the joint model")
     parser.add_argument("--write-pool", action="store_true", help="keep the final weights as data")
     chosen = parser.parse_args(arguments)
     try:
         months = chosen_origins(chosen.origins, chosen.at)
-        probabilities, truth, pool, weights = backtest(chosen.out, [] if chosen.no_fit else months)
+        probabilities, truth, pool, weights = backtest(
+            chosen.out, [] if chosen.no_fit else months, chosen.components
+        )
         table = ladder_table(probabilities, truth)
         if chosen.write_pool:
             print(write_pool(pool), file=sys.stderr)
@@ -79,7 +88,7 @@ def chosen_origins(number: int | None, at: Sequence[str] | None) -> list[pd.Time
 
 
 def backtest(
-    out: Path, months: Sequence[pd.Timestamp]
+    out: Path, months: Sequence[pd.Timestamp], components: Sequence[str] = COMPONENTS
 ) -> tuple[pd.DataFrame, pd.DataFrame, Pool, pd.DataFrame]:
     """Probabilities of every method, outcomes, the pool for forecasts and the weights by origin.
 
@@ -87,6 +96,7 @@ def backtest(
     ----------
     out : folder in which fits are kept; made if need be.
     months : origins at which the joint model is fitted; without any it is left out of the pool.
+    components : methods that the pool takes.
     """
     store = Store.embedded()
     ladder = read_ladder(store)
@@ -100,8 +110,8 @@ def backtest(
         parts.append(fitted[columns].merge(truth[list(CASE)], on=list(CASE)))
     probabilities = common_cases(pd.concat([part[columns] for part in parts], ignore_index=True))
 
-    components = [name for name in COMPONENTS if name in set(probabilities["method"])]
-    pooled, weights = prequential_pool(probabilities, truth, components)
+    pooled_methods = [name for name in components if name in set(probabilities["method"])]
+    pooled, weights = prequential_pool(probabilities, truth, pooled_methods)
     everything = pd.concat([probabilities, pooled], ignore_index=True)
     scores = ladder_table(everything, truth)
     best = scores[scores["method"] == "pool"].set_index("horizon")
@@ -112,7 +122,7 @@ def backtest(
         **{f"brier_{h}": round(float(best.loc[h, "brier"]), 5) for h in best.index},
         **{f"log_score_{h}": round(float(best.loc[h, "log_score"]), 5) for h in best.index},
     }
-    return everything, truth, final_pool(probabilities, truth, components, provenance), weights
+    return everything, truth, final_pool(probabilities, truth, pooled_methods, provenance), weights
 
 
 if __name__ == "__main__":
