@@ -135,10 +135,9 @@ def onset_model(cells: pd.DataFrame) -> pm.Model:
     numbers, times = np.unique(totals, return_counts=True)
     with pm.Model(coords=coords) as model:
         level = pm.Normal("level", -4.5, 1.5)
-        shift = pt.zeros(1)
-        if len(coords["era"]) > 1:
-            shift = pm.LogNormal("era_sd", -1.0, 0.5) * pm.Normal("era_z", dims="era")
-        era = pm.Deterministic("era_level", level + shift, dims="era")
+        # Centred: an era has hundreds of onsets.
+        era_sd = pm.LogNormal("era_sd", -1.0, 0.5)
+        era = pm.Normal("era_level", level, era_sd, dims="era")
         peace = pm.Normal("peace", 0, 1, dims="peace_term")
         recent = pm.Normal("recent", 0, 0.7, dims="recent_term")
         structure = pm.Normal("structure", 0, 1, dims="structure_term")
@@ -181,7 +180,9 @@ def fit_onset(frame: pd.DataFrame, event: str, *, seed: int = 1) -> OnsetFit:
         When the sampler did not converge.
     """
     cells = cells_of(frame, event)
-    posterior, diagnostics = sample_small(onset_model(cells), seed=seed, target_accept=0.95)
+    posterior, diagnostics = sample_small(
+        onset_model(cells), tune=700, draws=1500, seed=seed, target_accept=0.95
+    )
     return OnsetFit(event, cells, posterior, diagnostics)
 
 

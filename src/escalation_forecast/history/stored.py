@@ -16,6 +16,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+import pandas as pd
+
 from escalation_forecast.prior_spec import KNOWN_LABELS, Parameter, PriorSpec, check
 from escalation_forecast.priors import HISTORY_FILE, Priors
 from escalation_forecast.schema import DataError
@@ -53,6 +55,15 @@ class Provenance:
     note: str = ""
     code_version: str = dataclasses.field(default_factory=lambda: version("escalation-forecast"))
     fitted_on: dt.date = dataclasses.field(default_factory=dt.date.today)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Fitted:
+    """What one fit to history found: its priors, where they come from, and a table to print."""
+
+    specs: tuple[PriorSpec, ...]
+    provenance: Provenance
+    table: pd.DataFrame
 
 
 @dataclasses.dataclass(frozen=True)
