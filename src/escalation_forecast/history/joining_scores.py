@@ -15,7 +15,7 @@ import pandas as pd
 from scipy.special import expit
 from scipy.stats import beta
 
-from escalation_forecast.history.hazard import Array, Hazard, left_out, sequential
+from escalation_forecast.history.hazard import CENTRE_AGE, Array, Hazard, left_out, nodes, sequential
 from escalation_forecast.history.tables import History
 from escalation_forecast.history.wars import SETS, WINDOW, war_months, windows
 from escalation_forecast.schema import DataError
@@ -165,7 +165,7 @@ def predict(months: pd.DataFrame, seed: int = 1, refit_below: float | None = Non
         end_draw = ending_known.draws.T @ np.exp(ending_known.log_weights)
         for place, row in enumerate(rows):
             if origin[row]:
-                window[row] = _window(joining, row, known.draws, joint[place], end_draw)
+                window[row] = _window(joining, int(row), known.draws, joint[place], end_draw)
     return Predicted(monthly, window[origin], effective)
 
 
@@ -178,8 +178,6 @@ def _origins(months: pd.DataFrame) -> Any:
 
 def _window(hazard: Hazard, row: int, draws: Array, log_weights: Array, end: Array) -> float:
     """Chance of a joiner in the months `row`, ..., `row` + 11, the war over after each with a hazard."""
-    from escalation_forecast.history.hazard import CENTRE_AGE, nodes
-
     points, _ = nodes(hazard)
     ages = np.expm1(hazard.X[row, 1] + np.log1p(CENTRE_AGE)) + np.arange(WINDOW)
     log_age = np.log1p(ages) - np.log1p(CENTRE_AGE)
