@@ -160,9 +160,9 @@ def _era_share(history: History, name: str, what: str, event: str, *, typical: f
         {"alpha": float(alpha), "beta": float(beta)},
         support="unit",
         reason=(
-            f"Chance that, given a fatal dispute between two originators, {what}: the era from 1991 on, pooled "
-            f"with the earlier ones. Two codings weigh the same, because they differ by more than their "
-            f"errors: MID 5.0 has {said['mid5']}; Gibler, Miller and Little {said['gml']}"
+            f"Chance that, given a fatal dispute between two originators, {what}: the era from 1991 on, "
+            "pooled with the earlier ones. Two codings weigh the same, because they differ by more than "
+            f"their errors: MID 5.0 has {said['mid5']}; Gibler, Miller and Little {said['gml']}"
         ),
         source=DISPUTES,
     )

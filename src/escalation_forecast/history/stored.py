@@ -11,7 +11,7 @@ import datetime as dt
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -105,11 +105,17 @@ def read_stored(path: Path | None = None) -> StoredPriors:
 
 
 def store_fit(
-    name: str, specs: Iterable[PriorSpec], provenance: Provenance, path: Path | None = None
+    name: str,
+    specs: Iterable[PriorSpec],
+    provenance: Provenance,
+    path: Path | None = None,
+    *,
+    order: Sequence[str] = (),
 ) -> Path:
     """Put the priors of one fit into the file, in place of those that it wrote before.
 
-    The priors of other fits stay as they are. Numbers are kept to four significant digits.
+    The priors of other fits stay as they are. Numbers are kept to four significant digits. Fits stand in
+    the file by `order`, those that it does not name at the end.
 
     Raises
     ------
@@ -132,6 +138,8 @@ def store_fit(
     }
     groups[name] = specs
     fits = {**held.fits, name: provenance}
+    place = {fit: position for position, fit in enumerate(order)}
+    groups = dict(sorted(groups.items(), key=lambda item: place.get(item[0], len(place))))
     text = _text(groups, fits)
     path.write_text(text, encoding="utf-8", newline="\n")
     return path
@@ -193,9 +201,10 @@ def _text(groups: Mapping[str, list[PriorSpec]], fits: Mapping[str, Provenance])
                 raise DataError(f"Two fits give dim '{dim}' different labels; fit all of them again.")
     parts = [HEADER, "[dims]\n" + "".join(f"{dim} = {_value(labels)}\n" for dim, labels in dims.items())]
     for name, group in groups.items():
-        kept = {
-            key: value for key, value in dataclasses.asdict(fits[name]).items() if value not in (None, "")
-        }
+        row = dataclasses.asdict(fits[name])
+        for key in ("r_hat_max", "ess_min"):
+            row[key] = None if row[key] is None else float(f"{row[key]:.{DIGITS}g}")
+        kept = {key: value for key, value in row.items() if value not in (None, "")}
         lines = [f"{key} = {_value(value)}\n" for key, value in kept.items()]
         parts.append(f"[provenance.{_key(name)}]\n" + "".join(lines))
         parts += [_prior_text(spec) for spec in group]
