@@ -9,6 +9,7 @@ from typing import Final
 
 from escalation_forecast.history import steps
 from escalation_forecast.history.base_rates import write_base_rates
+from escalation_forecast.history.joining import choice_priors, hazard_priors
 from escalation_forecast.history.onset_priors import onset_priors
 from escalation_forecast.history.stored import Fitted, store_fit, stored_path
 from escalation_forecast.history.tables import History
@@ -23,6 +24,8 @@ FITS: Final[dict[str, Callable[[History], Fitted]]] = {
     "material_given_fatal": steps.material_given_fatal,
     "war_given_fatal": steps.war_given_fatal,
     "fatal_months": steps.fatal_months_per_episode,
+    "joining": hazard_priors,
+    "joining_ties": choice_priors,
 }
 
 

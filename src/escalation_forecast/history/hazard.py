@@ -22,7 +22,7 @@ from scipy.special import logsumexp
 Array = NDArray[np.float64]
 
 NODES: Final = 11
-DRAWS: Final = 500
+DRAWS: Final = 1000
 PROPOSAL_DF: Final = 6.0
 PROPOSAL_SCALE: Final = 1.1
 REFIT_BELOW: Final = 0.3  # share of the draws that the weights must be worth

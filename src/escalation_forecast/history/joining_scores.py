@@ -195,42 +195,38 @@ def _window(hazard: Hazard, row: int, draws: Array, log_weights: Array, end: Arr
 # --- tables
 
 
-def monthly_table(history: History, names: tuple[str, ...] = tuple(SETS), seed: int = 1) -> pd.DataFrame:
-    """Mean log score per month of war and method, beside the reference; gains in all and their errors.
+def score_tables(
+    history: History, names: tuple[str, ...] = tuple(SETS), seed: int = 1
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Mean log scores by set and method, per month of war and per window of twelve months.
 
-    Columns: set, method, score, reference, gain (over `constant`, in all), gain_se (wars as units),
-    lead (over `logit_logage_nbel_maj`, in all), lead_se, months, events, wars.
+    Columns: set, method, score, reference, gain (over the constant rate, in all), gain_se (wars as
+    units), lead (over the logit with age, participants and great power, in all), lead_se, cases, events,
+    wars. The second table has the sets of `REFERENCE_WINDOWS`.
     """
-    rows: list[dict[str, Any]] = []
+    monthly: list[dict[str, Any]] = []
+    window: list[dict[str, Any]] = []
     for name in names:
         months = war_months(history, SETS[name])
+        ours = predict(months, seed)
         chances = {
             "constant": leave_one_out(months, constant),
             "age_band": leave_one_out(months, age_band),
             "logit_logage": leave_one_out(months, logit(PENALTY["month"], full=False)),
             "logit_logage_nbel_maj": leave_one_out(months, logit(PENALTY["month"], full=True)),
-            HAZARD: predict(months, seed).monthly,
+            HAZARD: ours.monthly,
         }
-        rows += _scored(name, months, chances, REFERENCE[name], "constant", "logit_logage_nbel_maj")
-    return pd.DataFrame(rows)
-
-
-def window_table(
-    history: History, names: tuple[str, ...] = tuple(REFERENCE_WINDOWS), seed: int = 1
-) -> pd.DataFrame:
-    """Mean log score of joining within twelve months, as `monthly_table`; the gain is over `base_rate`."""
-    rows: list[dict[str, Any]] = []
-    for name in names:
-        months = war_months(history, SETS[name])
-        origins = windows(months)
-        full = "window_logit_logage_nbel_maj"
+        monthly += _scored(name, months, chances, REFERENCE[name], "constant", "logit_logage_nbel_maj")
+        if name not in REFERENCE_WINDOWS:
+            continue
+        origins, full = windows(months), "window_logit_logage_nbel_maj"
         chances = {
             "base_rate": leave_one_out(origins, constant),
             full: leave_one_out(origins, logit(PENALTY["window"], full=True)),
-            HAZARD: predict(months, seed).window,
+            HAZARD: ours.window,
         }
-        rows += _scored(name, origins, chances, REFERENCE_WINDOWS[name], "base_rate", full)
-    return pd.DataFrame(rows)
+        window += _scored(name, origins, chances, REFERENCE_WINDOWS[name], "base_rate", full)
+    return pd.DataFrame(monthly), pd.DataFrame(window)
 
 
 def _scored(
@@ -255,7 +251,7 @@ def _scored(
             {
                 "set": name, "method": method, "score": float(score.mean()),
                 "reference": reference.get(method, np.nan), "gain": total, "gain_se": se,
-                "lead": lead, "lead_se": lead_se, "months": len(rows), "events": int(y.sum()),
+                "lead": lead, "lead_se": lead_se, "cases": len(rows), "events": int(y.sum()),
                 "wars": int(wars.nunique()),
             }
         )  # fmt: skip
