@@ -85,23 +85,32 @@ def check(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Print the reference figures: base rates, scores of the onset of disputes beside simple methods.
+    """Print the reference figures: base rates, scores of onset and joining beside simple methods.
 
     The refits take some minutes and need scikit-learn (extra `backtest`).
     """
-    from escalation_forecast.history import onset_scores
+    from escalation_forecast.history import joining_scores, onset_scores
     from escalation_forecast.history.base_rates import base_rates
+    from escalation_forecast.history.choice import state_table
     from escalation_forecast.history.tables import load_history
+    from escalation_forecast.history.wars import SETS
 
     history, stored = load_history(data), _stored(data)
     rates = base_rates(history)
     rates = rates[rates["dyad"] == "all"].drop(columns=["dyad", "unit", "source", "published_at"])
     logit = stored.priors["dyad_force_logit"]
     since = onset_scores.since_2015(history, _by_label(logit.parameters["mu"]))
-    tables = {"base_rates": rates, "since_2015": since}
+    tables = {
+        "base_rates": rates,
+        "since_2015": since,
+        "joining_by_age": joining_scores.hazard_tables(history),
+        "joining_by_tie": state_table(history, SETS["gml_1946"]),
+    }
     captions = {
         "base_rates": "Dyad-years with an event, Militarized Interstate Disputes 5.0",
         "since_2015": "Onsets of force in the dyads of a theatre: expected at the stored rates, and coded",
+        "joining_by_age": "Months of war with a new joiner by age of the war in months, 90 % intervals",
+        "joining_by_tie": f"States and wars by tie, {SETS['gml_1946'].label}, wars with known pacts",
     }
     if not quick:
         gml = onset_scores.onset_scores(history, "gml", dispute_wide=True, tell=None if json else _tell)
@@ -112,6 +121,11 @@ def check(
             "onset_bars": "The same task, by others: scores to beat",
             "onset_mid5": "Onset of disputes 1991-2014, trained on 1946-1990 (MID 5.0)",
         }
+        if not json:
+            _tell("joining")
+        tables["joining"], tables["joining_12_months"] = joining_scores.score_tables(history)
+        captions["joining"] = "A joiner in a month of war, log scores, each war predicted from the others"
+        captions["joining_12_months"] = "The same within twelve months, from the chain of monthly hazards"
     if json:
         print_json({name: records(table) for name, table in tables.items()})
         return

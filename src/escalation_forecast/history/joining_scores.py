@@ -195,6 +195,13 @@ def _window(hazard: Hazard, row: int, draws: Array, log_weights: Array, end: Arr
 # --- tables
 
 
+def hazard_tables(history: History) -> pd.DataFrame:
+    """`hazard_by_age` of every set, with its key in the column set."""
+    parts = [hazard_by_age(war_months(history, wars)).assign(set=name) for name, wars in SETS.items()]
+    frame = pd.concat(parts, ignore_index=True)
+    return frame[["set", *(name for name in frame.columns if name != "set")]]
+
+
 def score_tables(
     history: History, names: tuple[str, ...] = tuple(SETS), seed: int = 1
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
