@@ -1,0 +1,200 @@
+"""Simulated clashes, wars and joiners on the draws of the latent, several futures to a draw.
+
+Wars are rare, so one future per draw would answer in whole draws of six thousand. Each draw of the
+latent and of the chain's parameters gets several futures with their own chance events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from escalation_forecast.draws import Draws
+from escalation_forecast.history.tables import History
+from escalation_forecast.panel import Panel
+from escalation_forecast.priors import Priors
+from escalation_forecast.schema import THEATRES
+from escalation_forecast.war_chain import (
+    JOINERS,
+    ClashChain,
+    JoiningChain,
+    Loosen,
+    PriorDraws,
+    clash_chain,
+    joining_chain,
+    ongoing_war,
+)
+
+NONE, FATAL, MATERIAL, WAR = range(4)
+EPISODE_MONTHS: Final = 6  # a fatal clash that long after the last one is a new one
+FUTURES: Final = 32_000  # at least so many in all
+MONTH: Final = "future_month"
+
+
+@dataclass(frozen=True)
+class Chains:
+    """The chains of a run with the latent paths that drive them.
+
+    Attributes
+    ----------
+    force : (draw, theatre, month), chance of use of force in each month ahead.
+    latents : (draw, latent, month), the same months on the model's scale.
+    seed : of the chance events, the same whatever prior is loosened.
+    """
+
+    months: pd.DatetimeIndex
+    force: np.ndarray
+    latents: np.ndarray
+    clash: ClashChain
+    joining: JoiningChain | None
+    seed: int
+
+
+def build_chains(
+    panel: Panel,
+    draws: Draws,
+    priors: Priors,
+    history: History,
+    eta: np.ndarray,
+    force: np.ndarray,
+    months: pd.DatetimeIndex,
+    seed: int,
+    loosen: Loosen = "",
+) -> Chains:
+    """The chains at the as-of date of a panel.
+
+    Parameters
+    ----------
+    eta : (draw, latent, month) from 1990, on the model's scale, to the last month of `months` at least.
+    force : (draw, theatre, month), chance of use of force by month of `months`.
+    months : months ahead.
+    """
+    day = panel.as_of
+    own = PriorDraws(priors, draws.n, seed, loosen)
+    first = panel.now + 1
+    war = ongoing_war(history, day)
+    joining = None
+    if war is not None:
+        since = eta[:, :, panel.months.get_loc(war.start.to_period("M").to_timestamp()) : first].mean(axis=2)
+        joining = joining_chain(own, history, war, day, since)
+    return Chains(
+        months=months,
+        force=force,
+        latents=eta[:, :, first : first + len(months)],
+        clash=clash_chain(own, history, day),
+        joining=joining,
+        seed=seed,
+    )
+
+
+def war_paths(chains: Chains, posterior: xr.Dataset) -> xr.Dataset:
+    """Simulated futures.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``clash`` (chain, draw, future, dyad, future_month): 0 nothing, 1 a fatal clash, 2 one of 25
+        deaths or more, 3 the month in which one becomes a war. ``joined`` (chain, draw, future,
+        joiner, future_month): 1 in the month of joining; absent while there is no war to join.
+    """
+    lead = (posterior.sizes["chain"], posterior.sizes["draw"])
+    n = lead[0] * lead[1]
+    futures = -(-FUTURES // n)
+    rng = np.random.default_rng(chains.seed)
+    clash = simulate_clashes(chains, futures, rng)
+    coords = {
+        "chain": posterior.coords["chain"].to_numpy(),
+        "draw": posterior.coords["draw"].to_numpy(),
+        "future": np.arange(futures),
+        "dyad": list(chains.clash.dyads),
+        MONTH: chains.months,
+    }
+    dims = ("chain", "draw", "future")
+    found = {"clash": ((*dims, "dyad", MONTH), clash.reshape(*lead, futures, *clash.shape[1:]))}
+    if chains.joining is not None:
+        joined = simulate_joining(chains.joining, chains.latents, futures, rng)
+        coords["joiner"] = list(JOINERS)
+        found["joined"] = ((*dims, "joiner", MONTH), joined.reshape(*lead, futures, *joined.shape[1:]))
+    return xr.Dataset(found, coords=coords)
+
+
+def simulate_clashes(chains: Chains, futures: int, rng: np.random.Generator) -> np.ndarray:
+    """Highest clash (draw x future, dyad, month) as in `war_paths`, unsigned bytes."""
+    chain = chains.clash
+    n, n_months = chains.force.shape[0] * futures, len(chains.months)
+    out = np.zeros((n, len(chain.dyads), n_months), np.uint8)
+    for k in range(len(THEATRES)):
+        here = np.flatnonzero(chain.theatre == k)
+        chance = chains.force[:, k] * chain.fatal[:, [k]]
+        # One number each for use of force and for a death: their product decides.
+        fatal = rng.random((n, n_months)) < np.repeat(chance, futures, axis=0)
+        path, month = np.nonzero(fatal)
+        draw = path // futures
+        edges = np.cumsum(chain.share[:, here], axis=1)[draw]
+        u_dyad, u_war, u_material = rng.random((3, len(path)))
+        dyad = here[np.minimum((u_dyad[:, None] > edges).sum(axis=1), len(here) - 1)]
+
+        order = np.lexsort((month, dyad, path))
+        same = (np.diff(path[order]) == 0) & (np.diff(dyad[order]) == 0)
+        close = same & (np.diff(month[order]) <= EPISODE_MONTHS)
+        first = np.ones(len(path), bool)
+        first[order[1:]] = ~close
+        war = first & (u_war < chain.war_chance(dyad, draw, chains.latents[draw, k, month]))
+        material = first & (u_material < chain.material[draw])
+        out[path, dyad, month] = np.where(war, WAR, np.where(material, MATERIAL, FATAL))
+    return out
+
+
+def simulate_joining(
+    chain: JoiningChain, latents: np.ndarray, futures: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Whether a joiner enters in a month (draw x future, joiner, month), once each, unsigned bytes."""
+    n_months = latents.shape[2]
+    n = latents.shape[0] * futures
+    ended = rng.random((n, n_months)) < np.repeat(chain.ends(n_months), futures, axis=0)
+    # A war that ends in a month could still be joined before it did.
+    going = np.cumsum(ended, axis=1) - ended == 0
+    chance = chain.joins(latents)
+    out = np.zeros((n, len(JOINERS), n_months), np.uint8)
+    for j in range(len(JOINERS)):
+        enters = (rng.random((n, n_months)) < np.repeat(chance[:, j], futures, axis=0)) & going
+        out[:, j] = enters & (np.cumsum(enters, axis=1) == 1)
+    return out
+
+
+def tilt(force: np.ndarray, targets: Mapping[int, float]) -> np.ndarray:
+    """Move monthly chances, on the log-odds scale, to given chances of at least one event by horizon.
+
+    Parameters
+    ----------
+    force : (draw, month).
+    targets : months -> mean chance over draws of an event within them. Between two horizons all months
+        move by the same log-odds, as do those after the last. A target that would need a chance below
+        zero or above one in between is met as nearly as possible.
+
+    Returns
+    -------
+    Array of the same shape; draws keep their order within a month.
+    """
+    out = force.copy()
+    quiet = np.ones(len(force))
+    start, shift = 0, 0.0
+    for end in sorted(h for h in targets if h <= force.shape[1]):
+        logit = np.log(force[:, start:end]) - np.log1p(-force[:, start:end])
+        low, high = -12.0, 12.0
+        for _ in range(50):
+            shift = (low + high) / 2
+            moved = 1.0 / (1.0 + np.exp(-logit - shift))
+            reached = 1.0 - float((quiet * np.prod(1.0 - moved, axis=1)).mean())
+            low, high = (shift, high) if reached < targets[end] else (low, shift)
+        out[:, start:end] = moved
+        quiet = quiet * np.prod(1.0 - moved, axis=1)
+        start = end
+    rest = force[:, start:]
+    out[:, start:] = 1.0 / (1.0 + (1.0 - rest) / rest * np.exp(-shift))
+    return out

@@ -1,0 +1,156 @@
+"""Rules about clashes, wars and joining; see `rules` for how a rule is made.
+
+On simulated paths a rule answers for every future of a draw, and the draw gets the share of its futures
+that say yes; on what happened there is one.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Annotated, Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from pydantic import AfterValidator, Field
+
+from escalation_forecast import history_rates
+from escalation_forecast.history.today import open_dyads
+from escalation_forecast.rules import Params, any_of, register, variable, within
+from escalation_forecast.schema import THEATRES
+from escalation_forecast.tables import nearest
+from escalation_forecast.war_chain import JOINERS, dyad_groups
+from escalation_forecast.war_paths import FATAL, MATERIAL, MONTH, WAR
+
+Route = Literal["any", "joining", "war", "two-theatres"]
+BY_DEATHS: Final = {1: FATAL, 25: MATERIAL}
+
+
+@cache
+def dyad_theatres() -> dict[str, str]:
+    """Theatre of each dyad of the simulation."""
+    history = history_rates.embedded()
+    groups, dyads = dyad_groups(history), open_dyads(history)
+    return {groups[dyad]: str(theatre) for dyad, theatre in zip(dyads["dyad"], dyads["theatre"], strict=True)}
+
+
+def _known_dyad(value: str) -> str:
+    if value not in dyad_theatres():
+        raise ValueError(f"unknown dyad `{value}`{nearest(value, list(dyad_theatres()))}")
+    return value
+
+
+def _known_joiner(value: str) -> str:
+    if value not in JOINERS:
+        raise ValueError(f"unknown joiner `{value}`{nearest(value, list(JOINERS))}")
+    return value
+
+
+TheatreDyad = Annotated[str, AfterValidator(_known_dyad)]
+Joiner = Annotated[str, AfterValidator(_known_joiner)]
+
+
+class FatalClash(Params):
+    """`deaths` is 1, or 25 for a material clash."""
+
+    dyad: TheatreDyad
+    deaths: Literal[1, 25] = 1
+
+
+class InterstateWar(Params):
+    dyad: TheatreDyad
+
+
+class WarJoining(Params):
+    states: tuple[Joiner, ...] = Field(min_length=1)
+
+
+class WiderWar(Params):
+    """`gap` is the number of months that two material clashes may lie apart."""
+
+    route: Route = "any"
+    states: tuple[Joiner, ...] = JOINERS
+    gap: int = Field(default=6, ge=1, le=24)
+
+
+def _months(paths: xr.Dataset, name: str, months: pd.DatetimeIndex) -> xr.DataArray:
+    array = variable(paths, name)
+    return (array.rename({MONTH: "month"}) if MONTH in array.dims else array).reindex(month=months)
+
+
+def _settled(answers: xr.DataArray) -> xr.DataArray:
+    return answers.mean("future") if "future" in answers.dims else answers
+
+
+def _clash(paths: xr.Dataset, params: Any, months: pd.DatetimeIndex) -> xr.DataArray:
+    return _months(paths, "clash", months).sel(dyad=params.dyad)
+
+
+def _reached(levels: xr.DataArray, least: int, dims: Any) -> xr.DataArray:
+    return within(levels >= least, levels.notnull(), dims)
+
+
+@register(
+    "fatal-clash",
+    window="months",
+    params=FatalClash,
+    shows=_clash,
+    reads=lambda params: ("ladder", dyad_theatres()[params.dyad]),
+)
+def fatal_clash(paths: xr.Dataset, params: FatalClash, months: pd.DatetimeIndex) -> xr.DataArray:
+    """A clash of the dyad in which a member of a state's forces dies by direct fire."""
+    return _settled(_reached(_clash(paths, params, months), BY_DEATHS[params.deaths], "month"))
+
+
+@register("interstate-war", window="months", params=InterstateWar, reference=history_rates.war)
+def interstate_war(paths: xr.Dataset, params: InterstateWar, months: pd.DatetimeIndex) -> xr.DataArray:
+    """A clash of the dyad that becomes a war; the war counts from the month of that clash."""
+    return _settled(_reached(_clash(paths, params, months), WAR, "month"))
+
+
+@register(
+    "war-joining",
+    window="months",
+    params=WarJoining,
+    begins_with="joined",
+    reference=history_rates.joining,
+)
+def war_joining(paths: xr.Dataset, params: WarJoining, months: pd.DatetimeIndex) -> xr.DataArray:
+    """One of the states joins the war that goes on."""
+    return _settled(_joined(paths, params.states, months))
+
+
+@register("wider-war", window="months", params=WiderWar, reference=history_rates.wider)
+def wider_war(paths: xr.Dataset, params: WiderWar, months: pd.DatetimeIndex) -> xr.DataArray:
+    """The war is joined, a dyad of a theatre goes to war, or two theatres have material clashes at once."""
+    routes = []
+    if params.route in ("any", "joining") and "joined" in paths:
+        routes.append(_joined(paths, params.states, months))
+    if params.route in ("any", "war"):
+        routes.append(_reached(_months(paths, "clash", months), WAR, ["dyad", "month"]))
+    if params.route in ("any", "two-theatres"):
+        routes.append(_two_theatres(_months(paths, "clash", months), params.gap))
+    if not routes:
+        routes.append(xr.zeros_like(_reached(_months(paths, "clash", months), WAR, ["dyad", "month"])))
+    return _settled(any_of(xr.concat(routes, "route", coords="minimal", compat="override"), "route"))
+
+
+def _joined(paths: xr.Dataset, states: tuple[str, ...], months: pd.DatetimeIndex) -> xr.DataArray:
+    return _reached(_months(paths, "joined", months).sel(joiner=list(states)), 1, ["joiner", "month"])
+
+
+def _two_theatres(clash: xr.DataArray, gap: int) -> xr.DataArray:
+    """Material clashes in two theatres at most `gap` months apart, both within the months given."""
+    theatres = dyad_theatres()
+    of = np.array([THEATRES.index(theatres[str(dyad)]) for dyad in clash["dyad"].values])
+    levels = clash.transpose(..., "dyad", "month")
+    hit, known = (levels >= MATERIAL).values, levels.notnull().values
+    lately = np.zeros((*hit.shape[:-2], len(THEATRES), hit.shape[-1]), bool)
+    for k in np.unique(of):
+        here = hit[..., of == k, :].any(axis=-2)
+        for lag in range(min(gap + 1, here.shape[-1])):
+            lately[..., k, lag:] |= here[..., : here.shape[-1] - lag]
+    both = (lately.sum(axis=-2) > 1).any(axis=-1)
+    settled = known.all(axis=(-2, -1))
+    frame = levels.isel(dyad=0, month=0, drop=True)
+    return frame.copy(data=np.where(both, 1.0, np.where(settled, 0.0, np.nan)))
