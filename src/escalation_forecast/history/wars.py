@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from escalation_forecast.history.tables import History
 from escalation_forecast.schema import DataError
@@ -90,8 +91,8 @@ def war_months(history: History, wars: WarSet, until: pd.Timestamp | None = None
         war : number of the war in its coding.
         age : months since the first day, from 0.
         joined : 1 if a state that had not taken part entered in this month.
-        participants : originators and those that entered before this month.
-        present : those of them still in the war at the start of the month.
+        participants : rows of originators and of those that entered before this month.
+        present : states of them still in the war at the start of the month.
         major : 1 if a great power takes part: now (`cow`, `own`), among the originators (disputes).
         recent : 1 if somebody joined in the twelve months before.
         ends : 1 in the last month of a war whose end is known.
@@ -144,13 +145,18 @@ def _months(rows: pd.DataFrame, majors: pd.DataFrame, cut: pd.Timestamp, coding:
             "age": age,
             "joined": joined.astype(int),
             "participants": counted.sum(axis=0),
-            "present": there.sum(axis=0),
+            "present": _distinct(rows["state"].to_numpy(), there),
             "major": major.astype(int),
             "recent": recent.astype(int),
             "ends": ((age == n - 1) & (not goes_on)).astype(int),
             "year": int(first.year),
         }
     )
+
+
+def _distinct(states: NDArray[np.int64], there: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Number of different states (month,) among the rows (row, month) marked."""
+    return np.sum([there[states == state].any(axis=0) for state in np.unique(states)], axis=0)
 
 
 def windows(months: pd.DataFrame, width: int = WINDOW, step: int = WINDOW_STEP) -> pd.DataFrame:
