@@ -21,7 +21,7 @@ from scipy.special import logsumexp
 
 Array = NDArray[np.float64]
 
-NODES: Final = 11
+NODES: Final = 15
 DRAWS: Final = 1000
 PROPOSAL_DF: Final = 6.0
 PROPOSAL_SCALE: Final = 1.1
