@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from escalation_forecast.history.dyads import Coding, dyad_years
-from escalation_forecast.history.onset import OnsetFit, fit_onset, rate_draws
+from escalation_forecast.history.onset import OnsetFit, chance_draws, fit_onset
 from escalation_forecast.history.stored import Fitted, Provenance, spec
 from escalation_forecast.history.tables import History
 from escalation_forecast.history.today import theatre_rows
@@ -42,9 +42,8 @@ def chances(history: History, event: str, *, coding: Coding = "mid5", year: int,
     """Fit the onset of an event to a coding and carry it to the theatre dyads of `year`."""
     fit = fit_onset(dyad_years(history, coding), event, seed=seed)
     rows = theatre_rows(history, year)
-    rates = rate_draws(fit, rows, seed=seed)
-    # log odds of at least one onset: log((1 - exp(-rate)) / exp(-rate))
-    return Chances(fit, tuple(rows["dyad"]), np.log(np.expm1(rates)))
+    chance = chance_draws(fit, rows, seed=seed)
+    return Chances(fit, tuple(rows["dyad"]), np.log(chance) - np.log1p(-chance))
 
 
 def onset_priors(history: History, event: str, *, year: int | None = None, seed: int = 1) -> Fitted:

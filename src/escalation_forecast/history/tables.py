@@ -7,6 +7,7 @@ column name, so that a new table needs a row in `TABLES` and `KEYS` and, for new
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -111,6 +112,13 @@ class History:
     groups: pd.DataFrame
     theatre_dyads: pd.DataFrame
 
+    def content_hash(self) -> str:
+        """SHA-256 over all tables in hexadecimal."""
+        digest = hashlib.sha256()
+        for field in dataclasses.fields(self):
+            digest.update(getattr(self, field.name).to_csv(index=False).encode())
+        return digest.hexdigest()
+
     def __repr__(self) -> str:
         sizes = ", ".join(f"{len(getattr(self, name)):,} {name}" for name in TABLES)
         return f"<History: {sizes}>"
@@ -138,7 +146,7 @@ def load_history(root: Path | None = None) -> History:
     if not problems:
         problems = _state_problems(frames)
         dyads, found = _with_codes(dyads, frames["states"])
-        problems += found
+        problems += [*found, *_dyad_problems(frames["clashes"], set(dyads["dyad"]))]
     raise_problems(problems)
     clean = {name: frame.drop(columns=["file", "row"]) for name, frame in frames.items()}
     return History(**clean, theatre_dyads=dyads.drop(columns=["file", "row"]))
@@ -237,6 +245,15 @@ def _state_problems(frames: dict[str, pd.DataFrame]) -> list[Problem]:
                 said = f"{column} {code} is not a state of states.csv"
                 problems.append(Problem(str(file), int(row), column, said, "add the state or correct it"))
     return sorted(problems)
+
+
+def _dyad_problems(clashes: pd.DataFrame, known: set[str]) -> list[Problem]:
+    odd = clashes.loc[~clashes["dyad"].isin(list(known)), ["file", "row", "dyad"]]
+    remedy = "write it as in theatre_dyads.csv"
+    return [
+        Problem(str(file), int(row), "dyad", f"there is no dyad `{label}`{nearest(label, known)}", remedy)
+        for file, row, label in odd.itertuples(index=False)
+    ]
 
 
 def _with_codes(dyads: pd.DataFrame, states: pd.DataFrame) -> tuple[pd.DataFrame, list[Problem]]:
