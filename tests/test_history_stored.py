@@ -47,9 +47,8 @@ def logit(name: str = "dyad_logit", dyads: tuple[str, ...] = DYADS) -> PriorSpec
 
 def share(name: str = "share") -> PriorSpec:
     alpha = {theatre: 1.0 + k for k, theatre in enumerate(THEATRES)}
-    return spec(
-        name, "Beta", {"alpha": alpha, "beta": 20.0}, dims=("theatre",), support="unit", reason="Why", source="s"
-    )  # fmt: skip
+    parameters: dict[str, Any] = {"alpha": alpha, "beta": 20.0}
+    return spec(name, "Beta", parameters, dims=("theatre",), support="unit", reason="Why", source="s")
 
 
 def origin(*names: str, **given: Any) -> Provenance:
