@@ -375,7 +375,7 @@ def test_the_good_question_is_good() -> None:
     ("change", "message"),
     [
         ({"rule": "ladder-reachs"}, "unknown rule `ladder-reachs` (did you mean `ladder-reaches`?)"),
-        ({"rule": "wider-war"}, "rule `wider-war` is reserved"),
+        ({"rule": "wider-wor"}, "unknown rule `wider-wor` (did you mean `wider-war`?)"),
         ({"over": {"theatre": ["korea", "taiwn"]}}, "unknown theatre `taiwn` (did you mean `taiwan`?)"),
         ({"params": {"levle": 4}}, "unknown key `levle` (did you mean `level`?)"),
         ({"titel": "t"}, "unknown key `titel` (did you mean `title`?)"),

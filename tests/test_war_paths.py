@@ -13,7 +13,6 @@ from numpy.testing import assert_allclose
 
 from escalation_forecast.war_chain import JOINERS
 from escalation_forecast.war_paths import (
-    EPISODE_MONTHS,
     FATAL,
     FUTURES,
     MATERIAL,
@@ -41,28 +40,23 @@ def test_clashes_come_as_often_as_force_is_deadly(chains: Chains) -> None:
     assert_allclose(seen, expected, atol=4 * np.sqrt(expected.max() / 80_000))
 
 
-def test_first_clashes_become_wars_and_cost_lives_at_their_rates(chains: Chains) -> None:
+def test_clashes_that_open_an_episode_become_wars_and_cost_lives_at_their_rates(chains: Chains) -> None:
     clash = simulate_clashes(chains, 400, np.random.default_rng(2))[..., 0]
     fatal = np.argwhere(clash > 0)
     draw, dyad = fatal[:, 0] // 400, fatal[:, 1]
-    expected = chains.clash.war_chance(dyad, draw, chains.latents[draw, OF[dyad], 0])
+    opens, risk = chains.clash.opens[draw], chains.latents[draw, OF[dyad], 0]
+    war = chains.clash.war_chance(dyad, draw, risk)
     level = clash[fatal[:, 0], dyad]
-    assert_allclose((level == WAR).mean(), expected.mean(), rtol=0.05)
-    lives = expected + (1 - expected) * chains.clash.material[draw]
-    assert_allclose((level >= MATERIAL).mean(), lives.mean(), rtol=0.05)
+    assert_allclose((level == WAR).mean(), (opens * war).mean(), rtol=0.05)
+    lives = war + (1 - war) * chains.clash.material[draw]
+    assert_allclose((level >= MATERIAL).mean(), (opens * lives).mean(), rtol=0.05)
 
 
-def test_only_the_first_clash_of_an_episode_can_become_a_war() -> None:
+def test_a_month_that_opens_no_episode_is_only_deadly() -> None:
     chains = make_chains(n=50, months=24, seed=5, force=0.9)
-    certain = dataclasses.replace(
-        chains.clash, fatal=np.ones((50, 5)), war=np.full(50, 60.0), restraint=np.ones((50, len(DYADS)))
-    )
-    clash = simulate_clashes(dataclasses.replace(chains, clash=certain), 20, np.random.default_rng(3))
-    for path in clash.reshape(-1, 24)[:400]:
-        months = np.flatnonzero(path)
-        gaps = np.diff(months, prepend=-100)
-        assert np.array_equal(path[months] == WAR, gaps > EPISODE_MONTHS)
-        assert set(path[months]) <= {FATAL, WAR}
+    going_on = dataclasses.replace(chains.clash, opens=np.zeros(50))
+    clash = simulate_clashes(dataclasses.replace(chains, clash=going_on), 20, np.random.default_rng(3))
+    assert set(np.unique(clash)) == {0, FATAL}
 
 
 def test_joiners_enter_once_and_never_after_the_war(chains: Chains) -> None:

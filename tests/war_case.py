@@ -28,6 +28,7 @@ def make_chains(
         theatre=OF,
         share=share / total[:, OF],
         fatal=rng.beta(2, 5, size=(n, len(THEATRES))),
+        opens=1.0 / (1.0 + rng.gamma(1.0, 0.1, size=n)),
         material=rng.beta(2, 8, size=n),
         war=rng.normal(-2.5, 1.0, size=n),
         slope=rng.lognormal(-0.9, 0.5, size=n),

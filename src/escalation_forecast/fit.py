@@ -31,7 +31,7 @@ class Settings:
     draws: int
     chains: int = 4
     cores: int = 2
-    target_accept: float = 0.8
+    target_accept: float = 0.85
 
     @classmethod
     def default(cls) -> Settings:

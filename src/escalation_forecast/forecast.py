@@ -6,21 +6,44 @@ forward from each draw, which is exact.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from escalation_forecast.draws import Draws, student_t
-from escalation_forecast.indicator_paths import indicator_paths, ladder_paths, transfer_paths, us_troop_paths
+from escalation_forecast.history.tables import History, load_history
+from escalation_forecast.indicator_paths import (
+    force_chance,
+    indicator_paths,
+    ladder_paths,
+    transfer_paths,
+    us_troop_paths,
+)
 from escalation_forecast.model import SPILLOVERS
 from escalation_forecast.panel import FIRST_DEPLOYMENT, STOCKS, Panel
 from escalation_forecast.priors import Priors
 from escalation_forecast.schema import STATES, THEATRES, DataError
 from escalation_forecast.spending_paths import spending_paths
 from escalation_forecast.store import data_root
+from escalation_forecast.war_chain import Loosen
+from escalation_forecast.war_paths import Chains, build_chains, tilt, war_paths
+
+ForceTargets = Mapping[str, Mapping[int, float]]
+"""Chance of use of force by theatre and months ahead that the ladder is moved to; see `war_paths.tilt`."""
 
 
-def simulate(panel: Panel, posterior: xr.Dataset, priors: Priors, horizon: int, seed: int) -> xr.Dataset:
+def simulate(
+    panel: Panel,
+    posterior: xr.Dataset,
+    priors: Priors,
+    horizon: int,
+    seed: int,
+    *,
+    history: History | None = None,
+    targets: ForceTargets | None = None,
+) -> xr.Dataset:
     """Joint paths from 1990 to ``horizon`` months after ``as_of``.
 
     Parameters
@@ -33,6 +56,10 @@ def simulate(panel: Panel, posterior: xr.Dataset, priors: Priors, horizon: int, 
     horizon : int
         Months after the month of ``as_of``.
     seed : int
+    history : History, optional
+        Tables of history, by default the embedded ones.
+    targets : mapping, optional
+        Chances of use of force that other methods contribute to; by default the model's own stand.
 
     Returns
     -------
@@ -42,14 +69,14 @@ def simulate(panel: Panel, posterior: xr.Dataset, priors: Priors, horizon: int, 
         coded level behind; ``indicator_level`` (chain, draw, indicator, month) in own units;
         ``growth_print`` (chain, draw, state, year, age) and ``growth_true`` (chain, draw, state,
         year) in per cent; ``dprk_troops`` (chain, draw, month) persons; ``us_troops`` (chain, draw,
-        host, month) persons; ``transfers`` (chain, draw, pair, transfer_year) in TIV million.
+        host, month) persons; ``transfers`` (chain, draw, pair, transfer_year) in TIV million;
+        ``clash`` and ``joined`` as in `war_paths.war_paths`, bytes.
     """
     draws = Draws(posterior)
     streams = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(6)]
-    months = pd.date_range(
-        panel.months[0], panel.months[panel.now] + pd.DateOffset(months=horizon), freq="MS"
-    )
+    months = month_axis(panel, horizon)
     eta = extend_latents(panel, draws, priors, len(months), streams[0])
+    force = _force(panel, draws, eta, months, targets)
     scale = reference_scale()
     shown = eta[:, :, : len(months)]
     standard = (shown - scale["mean"].to_numpy()[None, :, None]) / scale["sd"].to_numpy()[None, :, None]
@@ -69,7 +96,7 @@ def simulate(panel: Panel, posterior: xr.Dataset, priors: Priors, horizon: int, 
         "global_risk": ((*lead, "month"), draws.unflatten(standard[:, -1])),
         "ladder": (
             (*lead, "theatre", "month"),
-            draws.unflatten(ladder_paths(panel, draws, eta, months, streams[2])),
+            draws.unflatten(ladder_paths(panel, draws, eta, months, streams[2], force)),
         ),
         "indicator_level": ((*lead, "indicator", "month"), draws.unflatten(levels)),
     }
@@ -89,12 +116,74 @@ def simulate(panel: Panel, posterior: xr.Dataset, priors: Priors, horizon: int, 
     paths = xr.Dataset(
         {name: (dims, values.astype(np.float32)) for name, (dims, values) in variables.items()}, coords=coords
     )
+    chains = _chains(panel, draws, priors, history, eta, force, months, seed)
+    paths = paths.merge(war_paths(chains, posterior))
     paths.attrs = {
         "as_of": f"{panel.as_of:%Y-%m-%d}",
         "horizon": horizon,
         "first_forecast_month": f"{months[panel.now + 1]:%Y-%m}",
     }
     return paths
+
+
+def month_axis(panel: Panel, horizon: int) -> pd.DatetimeIndex:
+    """Months from 1990 to ``horizon`` months after that of ``as_of``."""
+    last = panel.months[panel.now] + pd.DateOffset(months=horizon)
+    months: pd.DatetimeIndex = pd.date_range(panel.months[0], last, freq="MS")
+    return months
+
+
+def war_chains(
+    panel: Panel,
+    posterior: xr.Dataset,
+    priors: Priors,
+    horizon: int,
+    seed: int,
+    *,
+    history: History | None = None,
+    targets: ForceTargets | None = None,
+    loosen: Loosen = "",
+) -> Chains:
+    """The chains behind ``clash`` and ``joined`` of `simulate` with the same arguments, or loosened.
+
+    Parameters
+    ----------
+    loosen : which prior weighs less: the nuclear ``discount``, the ``slope`` on the latent, or the
+        ``base`` learned from history; all else, chance events included, stays the same.
+    """
+    draws = Draws(posterior)
+    first = np.random.default_rng(np.random.SeedSequence(seed).spawn(1)[0])
+    months = month_axis(panel, horizon)
+    eta = extend_latents(panel, draws, priors, len(months), first)
+    force = _force(panel, draws, eta, months, targets)
+    return _chains(panel, draws, priors, history, eta, force, months, seed, loosen)
+
+
+def _force(
+    panel: Panel, draws: Draws, eta: np.ndarray, months: pd.DatetimeIndex, targets: ForceTargets | None
+) -> np.ndarray:
+    """Chance of use of force (sample, theatre, month) in the months ahead."""
+    force = force_chance(draws, eta[:, :, panel.now + 1 : len(months)])
+    for theatre, wanted in (targets or {}).items():
+        k = THEATRES.index(theatre)
+        force[:, k] = tilt(force[:, k], wanted)
+    return force
+
+
+def _chains(
+    panel: Panel,
+    draws: Draws,
+    priors: Priors,
+    history: History | None,
+    eta: np.ndarray,
+    force: np.ndarray,
+    months: pd.DatetimeIndex,
+    seed: int,
+    loosen: Loosen = "",
+) -> Chains:
+    tables = history or load_history()
+    ahead = months[panel.now + 1 :]
+    return build_chains(panel, draws, priors, tables, eta, force, ahead, seed, loosen)
 
 
 def extend_latents(

@@ -54,10 +54,10 @@ def war(params: Any, months: int, day: dt.date) -> Rate:
             events += any((a, b, year) in begun for year in range(top - span + 1, top + 1))
     if not trials:
         return None
-    what = "dyad-years" if span == 1 else f"windows of {span} years and a dyad"
+    what = "dyad-years" if span == 1 else f"dyads in windows of {span} years"
     return events, trials, (
-        f"{what} of the {len(dyads)} dyads of the theatres, {FIRST_YEAR} to {last}; war between originators "
-        "of a dispute" + _whole_years(months)
+        f"{what} ({len(dyads)} dyads of the theatres, {FIRST_YEAR} to {last}; war between originators of a "
+        "dispute" + _whole_years(months) + ")"
     )  # fmt: skip
 
 
@@ -69,8 +69,7 @@ def joining(params: Any, months: int, day: dt.date) -> Rate:
         return None
     found = windows(frame, months, months)
     return int(found["joined"].sum()), len(found), (
-        f"windows of {months} months in wars 1823-2003 without the world wars; any state joined, of whatever "
-        "kind and age of the war"
+        f"windows of {months} months (wars 1823-2003 without the world wars, of any age; any state joined)"
     )  # fmt: skip
 
 
@@ -138,4 +137,4 @@ def _years(months: int) -> int:
 
 
 def _whole_years(months: int) -> str:
-    return "" if months % 12 == 0 else f" (a year stands in for {months} months)"
+    return "" if months % 12 == 0 else f"; a year stands in for {months} months"

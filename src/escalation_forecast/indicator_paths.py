@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from escalation_forecast.draws import Draws, student_t
 from escalation_forecast.indicator_rows import LATENTS, LOG_OFFSET, TROOP_CHANGE_UNIT
@@ -141,10 +142,26 @@ def future_exposure(panel: Panel, block: str, position: int, months: pd.Datetime
     return out
 
 
+def force_chance(draws: Draws, eta: np.ndarray) -> np.ndarray:
+    """Chance of use of force (sample, theatre, month) by the ladder, for latents (sample, latent, month)."""
+    cut = _logit(draws["ladder_any"] * draws["ladder_force"])[:, :, None]
+    return np.asarray(expit(cut + draws["ladder_slope"][:, :, None] * eta[:, : len(THEATRES)]))
+
+
 def ladder_paths(
-    panel: Panel, draws: Draws, eta: np.ndarray, months: pd.DatetimeIndex, rng: np.random.Generator
+    panel: Panel,
+    draws: Draws,
+    eta: np.ndarray,
+    months: pd.DatetimeIndex,
+    rng: np.random.Generator,
+    force: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Ladder (sample, theatre, month): coded levels behind, 0, 3 or 4 (4 and more) ahead."""
+    """Ladder (sample, theatre, month): coded levels behind, 0, 3 or 4 (4 and more) ahead.
+
+    Parameters
+    ----------
+    force : (sample, theatre, month), chance of use of force in the last months; by default `force_chance`.
+    """
     out = np.full((draws.n, len(THEATRES), len(months)), np.nan)
     slope = draws["ladder_slope"]
     first_cut = _logit(draws["ladder_any"])
@@ -157,7 +174,12 @@ def ladder_paths(
         first = int(positions.max()) + 1 if len(positions) else 0
         push = slope[:, k, None] * eta[:, k, first : len(months)]
         u = rng.logistic(size=push.shape)
-        level = (u < push + first_cut[:, k, None]).astype(int) + (u < push + second_cut[:, k, None])
+        to_force = push + second_cut[:, k, None]
+        if force is not None and force.shape[2]:
+            ahead = min(force.shape[2], to_force.shape[1])
+            to_force[:, -ahead:] = _logit(force[:, k, -ahead:])
+        to_any = np.maximum(push + first_cut[:, k, None], to_force)
+        level = (u < to_any).astype(int) + (u < to_force)
         out[:, k, first:] = LEVELS[level]
     return out
 

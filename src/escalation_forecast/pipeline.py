@@ -72,10 +72,15 @@ def run_forecast(
         When the run cannot be written.
     """
     from escalation_forecast import forecast
+    from escalation_forecast.history.tables import load_history
     from escalation_forecast.model import MODEL_VERSION, build_model
     from escalation_forecast.panel import build_panel
     from escalation_forecast.push import push
     from escalation_forecast.questions import bind, evaluate, load_questions
+    from escalation_forecast.score.force_targets import force_targets
+    from escalation_forecast.score.ladder_pool import load_pool
+    from escalation_forecast.war_paths import war_paths
+    from escalation_forecast.war_summary import prior_shares, war_findings
 
     started, out = time.perf_counter(), Path(out)
     day = _checked_day(as_of, store)
@@ -88,11 +93,14 @@ def run_forecast(
     known = store.as_of(day)
     panel = build_panel(known, pd.Timestamp(day))
     bind(questions, known, as_of=day, horizon=horizon)
+    history, pool = load_history(), load_pool()
     identity = archive.run_id(
         {
             "panel": panel.content_hash,
             "weights": [panel.spending.exposure.tolist(), panel.spending.rivals.tolist()],
             "reference_scale": forecast.reference_scale().to_dict(),
+            "history": history.content_hash(),
+            "pool": pool.weights.to_dict(),
             "as_of": day.isoformat(),
             "priors": priors.canonical(),
             "questions": [question.model_dump(mode="json") for question in questions],
@@ -125,6 +133,7 @@ def run_forecast(
         "theatres": [],
         "questions": [],
         "spending": [],
+        "war": None,
     }
     with archive.partial(out, identity) as folder, _Steps(progress) as step:
         try:
@@ -137,9 +146,19 @@ def run_forecast(
                 trace = sample(compiled, settings, seed, step.report if step.shown else None)
             posterior, stats = trace["posterior"].to_dataset(), trace["sample_stats"].to_dataset()
             with step("Simulating the future"):
-                paths = forecast.simulate(panel, posterior, priors, horizon, seed)
+                given = (panel, posterior, priors, horizon, seed)
+                own = forecast.war_chains(*given, history=history).force
+                wanted = force_targets(known, pd.Timestamp(day), own, history, priors, pool)
+                moved: dict[str, Any] = {"history": history, "targets": wanted}
+                paths = forecast.simulate(*given, **moved)
                 answers = evaluate(questions, paths, known)
                 pushed = push(panel, posterior)
+            with step("Tracing the wider war"):
+                war = war_findings(forecast.war_chains(*given, **moved), paths)
+                shares = prior_shares(
+                    answers,
+                    lambda loosen: war_paths(forecast.war_chains(*given, **moved, loosen=loosen), posterior),
+                )
             with step("Checking the fit"):
                 diagnostics = diagnose(posterior, stats, paths, answers)
         except ConvergenceError as error:
@@ -152,7 +171,7 @@ def run_forecast(
             kept = archive.fail(out, identity, summary)
             reasons = " ".join(diagnostics.reasons)
             raise ConvergenceError(f"{reasons} Reasons are kept in {kept}.", diagnostics)
-        summary |= {"published": not draft, **_findings(paths, answers, pushed)}
+        summary |= {"published": not draft, **_findings(paths, answers, pushed, shares), "war": war}
         with step("Writing the run"), archive.writing(out):
             write_run(folder, summary, paths, panel, posterior, stats, priors, seed)
             summary["diagnostics"] = _health(diagnostics, step.seconds, started)
@@ -210,7 +229,10 @@ def _peak_memory_mb() -> int:
 
 
 def _findings(
-    paths: xr.Dataset, answers: Sequence[Answer], pushed: Mapping[str, list[dict[str, Any]]]
+    paths: xr.Dataset,
+    answers: Sequence[Answer],
+    pushed: Mapping[str, list[dict[str, Any]]],
+    shares: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     from escalation_forecast.report.tables import spending_summaries, theatre_summaries
 
@@ -219,7 +241,7 @@ def _findings(
             {**entry, "pushed_by": list(pushed.get(entry["theatre"], []))}
             for entry in theatre_summaries(paths)
         ],
-        "questions": [answer.as_dict() for answer in answers],
+        "questions": [answer.as_dict() | {"prior_share": shares.get(answer.item.id)} for answer in answers],
         "spending": spending_summaries(paths),
     }
 

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from escalation_forecast import rules
+from escalation_forecast import rules, war_rules  # noqa: F401  its rules register themselves
 from escalation_forecast.schema import DataError
 from escalation_forecast.store import data_root
 from escalation_forecast.tables import nearest
@@ -64,6 +64,8 @@ class Question(BaseModel):
     over : parameters that differ between the parts of the question; every combination is a part.
     missing : what a missing figure does; has to agree with the rule.
     base_rate_note : what the reader should know about the reference class.
+    edge_cases : cases that could be read either way, each with how it counts.
+    fallback : what decides if the source named stops.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -79,6 +81,8 @@ class Question(BaseModel):
     missing: rules.Missing
     resolver: str = Field(min_length=1)
     base_rate_note: str = ""
+    edge_cases: tuple[str, ...] = ()
+    fallback: str = ""
 
     @field_validator("rule")
     @classmethod

@@ -259,6 +259,10 @@ def base_rate(item: Item, store: Store, history: xr.Dataset | None = None) -> Ba
     rule = item.rule
     if rule.no_base_rate:
         return None
+    if rule.reference is not None:
+        day = store.as_of_date or dt.date.today()
+        counted = rule.reference(item.params, len(item.months), day)
+        return BaseRate(*counted) if counted else None
     past = realised.paths_from_store(store, vintage="newest") if history is None else history
     labels: pd.Index[Any]
     window: list[Any]

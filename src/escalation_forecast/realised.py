@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from escalation_forecast import war_record
 from escalation_forecast.schema import STATES, THEATRES, DataError
 from escalation_forecast.store import Store
 from escalation_forecast.tables import nearest
@@ -190,23 +191,27 @@ def paths_from_store(
     Returns
     -------
     Dataset with growth_print (state, year, age; per cent), growth_base_mean and growth_base_count (state,
-    year), ladder (theatre, month), indicator_level (indicator, month; news only) and dprk_troops (month).
+    year), ladder (theatre, month), clash (dyad, month), joined (joiner, month), indicator_level
+    (indicator, month; news only) and dprk_troops (month).
     """
     known = store.as_of_date or store.observations["published_at"].max().date()
     months = pd.date_range(
         FIRST_MONTH, pd.Timestamp(known).to_period("M").to_timestamp(), freq="MS", unit="ns"
     )
-    ladder = rows(store, LADDER).sort_values("published_at", kind="stable")
+    coded = rows(store, LADDER).sort_values("published_at", kind="stable")
     levels = {
         theatre: part.drop_duplicates("period_start", keep="last").set_index("period_start")["value"]
         for theatre in THEATRES
-        for part in [ladder[ladder["unit"] == theatre]]
+        for part in [coded[coded["unit"] == theatre]]
     }
     scale = store.as_of(scale_as_of) if scale_as_of is not None else None
     news = {name: indicator_history(store, name, scale) for name in news_indicators(store)}
     troops = troop_history(store).reindex(months).to_numpy(float)
+    ladder = _monthly(levels, months, "theatre")
     paths = _spending(store, vintage).assign(
-        ladder=_monthly(levels, months, "theatre"),
+        ladder=ladder,
+        clash=war_record.clashes(ladder, pd.Timestamp(known)),
+        joined=war_record.joined(months, pd.Timestamp(known)),
         indicator_level=_monthly(news, months, "indicator"),
         dprk_troops=xr.DataArray(troops, coords={"month": months}, dims=("month",)),
     )

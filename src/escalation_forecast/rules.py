@@ -12,12 +12,13 @@ Add a rule with one function::
     @register("my-rule", window="months", params=WithinParams)
     def my_rule(paths, params, months): ...
 
-A rule for years gets one year at a time, a rule for months a `pandas.DatetimeIndex`. `RESERVED`
-names the rules whose place is kept.
+A rule for years gets one year at a time, a rule for months a `pandas.DatetimeIndex`. The rules about
+war are in `war_rules`.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
@@ -33,16 +34,9 @@ Kind = Literal["binary", "count", "continuous"]
 WindowKind = Literal["years", "months"]
 Missing = Literal["does_not_qualify", "stays_open", "passed_over"]
 RuleFunction = Callable[[xr.Dataset, Any, Any], xr.DataArray]
+Reference = Callable[[Any, int, dt.date], tuple[int, int, str] | None]
 
 LADDER_FORCE: Final = 4
-
-# Rules to come with the hazards of war: what each will decide, and from which paths.
-RESERVED: Final[dict[str, str]] = {
-    "fatal-clash": "one state-force death by direct fire in a dyad (paths: deaths by dyad and month)",
-    "interstate-war": "1,000 battle deaths in 12 months between regular forces of a dyad (paths: deaths)",
-    "war-joining": "a named state joins the Russia-Ukraine war (paths: month of joining by state)",
-    "wider-war": "any route of joining, interstate war or two material clashes within 6 months (same paths)",
-}
 
 
 def _one_of(what: str, known: Sequence[str]) -> AfterValidator:
@@ -146,6 +140,8 @@ class Rule:
     missing : what a missing figure does: it does not qualify, leaves a "no" open, or is passed over.
     shows : the figures compared, by one labelled dim; what a resolution reports.
     top : for a count, the largest possible.
+    reference : counts the base rate where the paths hold no history to count it in; gets the parameters,
+        the months of the window and the as-of date, and gives events, trials and the reference class.
     begins_with : variable of the paths that is there only once something has been reported; before that
         nobody could have asked, and a forecast leaves the question out.
     reads : for a rule for months, the series and unit it reads; an empty series means an indicator.
@@ -163,6 +159,7 @@ class Rule:
     top: Callable[[Any], int] = lambda _: 1
     reads: Callable[[Any], tuple[str, str]] | None = None
     begins_with: str = ""
+    reference: Reference | None = None
 
 
 _RULES: dict[str, Rule] = {}
@@ -181,6 +178,7 @@ def register(
     top: Callable[[Any], int] = lambda _: 1,
     reads: Callable[[Any], tuple[str, str]] | None = None,
     begins_with: str = "",
+    reference: Reference | None = None,
 ) -> Callable[[RuleFunction], RuleFunction]:
     """Make a function over paths available to ``questions.toml`` under `name`.
 
@@ -203,6 +201,7 @@ def register(
             top=top,
             reads=reads,
             begins_with=begins_with,
+            reference=reference,
         )
         return function
 
@@ -224,8 +223,6 @@ def get(name: str) -> Rule:
     """
     if name in _RULES:
         return _RULES[name]
-    if name in RESERVED:
-        raise DataError(f"rule `{name}` is reserved and not available yet")
     raise DataError(f"unknown rule `{name}`{nearest(name, list(_RULES))}")
 
 

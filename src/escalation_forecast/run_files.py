@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from escalation_forecast import archive
+from escalation_forecast.draws import prior_sample
 from escalation_forecast.priors import Priors
 
 if TYPE_CHECKING:
@@ -114,32 +115,10 @@ def prior_draws(posterior: xr.Dataset, priors: Priors, seed: int) -> xr.Dataset:
             continue
         dims = [dim for dim in posterior[name].dims if dim not in ("chain", "draw")]
         coords = {str(dim): posterior[dim].values.tolist() for dim in dims}
-        values = {key: spec.array(key, coords) for key in spec.parameters}
-        shape = (PRIOR_DRAWS, *(len(labels) for labels in coords.values()))
-        drawn = _DRAW[spec.family](rng, values, shape)[None]
+        drawn = prior_sample(rng, spec, PRIOR_DRAWS, coords)[None]
         index = {"chain": [0], "draw": np.arange(PRIOR_DRAWS), **coords}
         found[name] = xr.DataArray(drawn, index, dims=("chain", "draw", *dims))
     return xr.Dataset(found)
-
-
-Sampler = Callable[[np.random.Generator, Mapping[str, np.ndarray], tuple[int, ...]], np.ndarray]
-_DRAW: Final[dict[str, Sampler]] = {
-    "Normal": lambda rng, p, n: rng.normal(p["mu"], p["sigma"], n),
-    "LogNormal": lambda rng, p, n: rng.lognormal(p["mu"], p["sigma"], n),
-    "HalfNormal": lambda rng, p, n: np.abs(rng.normal(0.0, p["sigma"], n)),
-    "Beta": lambda rng, p, n: rng.beta(p["alpha"], p["beta"], n),
-    "Gamma": lambda rng, p, n: rng.gamma(p["alpha"], 1.0 / p["beta"], n),
-    "StudentT": lambda rng, p, n: p["mu"] + p["sigma"] * rng.standard_t(p["nu"], n),
-    "Exponential": lambda rng, p, n: rng.exponential(1.0 / p["lam"], n),
-    "Uniform": lambda rng, p, n: rng.uniform(p["lower"], p["upper"], n),
-    "Dirichlet": lambda rng, p, n: _dirichlet(rng, np.broadcast_to(p["a"], n)),
-    "Fixed": lambda rng, p, n: np.broadcast_to(p["value"], n).astype(float),
-}
-
-
-def _dirichlet(rng: np.random.Generator, a: np.ndarray) -> np.ndarray:
-    parts = rng.gamma(a)
-    return np.asarray(parts / parts.sum(axis=-1, keepdims=True))
 
 
 def draw_tables(paths: xr.Dataset) -> dict[str, pd.DataFrame]:

@@ -28,9 +28,18 @@ from escalation_forecast.schema import THEATRES
 Loosen = Literal["", "discount", "slope", "base"]
 
 HISTORY: Final = (
-    "dyad_force_logit", "fatal_given_force", "material_given_fatal", "war_given_fatal", "joining_logit",
-    "joining_age", "joining_ties", "war_end_logit", "war_end_age",
-)  # fmt: skip
+    "dyad_force_logit",
+    "dyad_fatal_logit",
+    "fatal_given_force",
+    "fatal_months_per_episode",
+    "material_given_fatal",
+    "war_given_fatal",
+    "joining_logit",
+    "joining_age",
+    "joining_ties",
+    "war_end_logit",
+    "war_end_age",
+)
 LOOSENED: Final[dict[str, tuple[str, ...]]] = {
     "discount": ("nuclear_restraint",),
     "slope": ("war_slope", "joining_own", "joining_world"),
@@ -54,6 +63,7 @@ class ClashChain:
     dyads, theatre : dyads and the position of each one's theatre.
     share : (draw, dyad), of the fatal clashes of a theatre; sums to one within it.
     fatal : (draw, theatre), chance that a month with use of force is fatal.
+    opens : (draw,), chance that a month with a fatal clash is the first of its episode.
     material : (draw,), chance that a fatal clash costs 25 lives or more.
     war : (draw,), logit of the chance that a fatal clash becomes a war, at the mean risk of 1990-2014.
     slope : (draw,), change of that logit per unit of the latent.
@@ -64,6 +74,7 @@ class ClashChain:
     theatre: np.ndarray
     share: np.ndarray
     fatal: np.ndarray
+    opens: np.ndarray
     material: np.ndarray
     war: np.ndarray
     slope: np.ndarray
@@ -178,11 +189,11 @@ def clash_chain(draws: PriorDraws, history: History, day: pd.Timestamp) -> Clash
     """The steps for the dyads of the theatres; Russia's with members of NATO are one dyad."""
     dyads = open_dyads(history)
     labels = list(dyads["dyad"])
-    onset = expit(draws("dyad_force_logit", {"dyad": labels}))
+    deadly = expit(draws("dyad_fatal_logit", {"dyad": labels}))
     group = list(dyad_groups(history).values())
     names = tuple(dict.fromkeys(group))
     member = np.array([[name == label for label in group] for name in names], float)
-    rate = onset @ member.T
+    rate = deadly @ member.T
     theatre = np.array([THEATRES.index(dyads["theatre"].iloc[group.index(name)]) for name in names])
     total = np.stack([rate[:, theatre == k].sum(axis=1) for k in range(len(THEATRES))], axis=1)
 
@@ -196,6 +207,7 @@ def clash_chain(draws: PriorDraws, history: History, day: pd.Timestamp) -> Clash
         theatre=theatre,
         share=rate / total[:, theatre],
         fatal=draws("fatal_given_force", {"theatre": list(THEATRES)}),
+        opens=1.0 / np.maximum(draws("fatal_months_per_episode"), 1.0),
         material=draws("material_given_fatal"),
         war=np.log(chance) - np.log1p(-chance),
         slope=draws("war_slope"),

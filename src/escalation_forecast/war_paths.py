@@ -31,7 +31,6 @@ from escalation_forecast.war_chain import (
 )
 
 NONE, FATAL, MATERIAL, WAR = range(4)
-EPISODE_MONTHS: Final = 6  # a fatal clash that long after the last one is a new one
 FUTURES: Final = 32_000  # at least so many in all
 MONTH: Final = "future_month"
 
@@ -136,14 +135,10 @@ def simulate_clashes(chains: Chains, futures: int, rng: np.random.Generator) -> 
         path, month = np.nonzero(fatal)
         draw = path // futures
         edges = np.cumsum(chain.share[:, here], axis=1)[draw]
-        u_dyad, u_war, u_material = rng.random((3, len(path)))
+        u_dyad, u_war, u_material, u_opens = rng.random((4, len(path)))
         dyad = here[np.minimum((u_dyad[:, None] > edges).sum(axis=1), len(here) - 1)]
-
-        order = np.lexsort((month, dyad, path))
-        same = (np.diff(path[order]) == 0) & (np.diff(dyad[order]) == 0)
-        close = same & (np.diff(month[order]) <= EPISODE_MONTHS)
-        first = np.ones(len(path), bool)
-        first[order[1:]] = ~close
+        # The later months of an episode are no new chance of a war.
+        first = u_opens < chain.opens[draw]
         war = first & (u_war < chain.war_chance(dyad, draw, chains.latents[draw, k, month]))
         material = first & (u_material < chain.material[draw])
         out[path, dyad, month] = np.where(war, WAR, np.where(material, MATERIAL, FATAL))

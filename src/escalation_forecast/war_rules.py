@@ -73,9 +73,12 @@ class WiderWar(Params):
     gap: int = Field(default=6, ge=1, le=24)
 
 
-def _months(paths: xr.Dataset, name: str, months: pd.DatetimeIndex) -> xr.DataArray:
-    array = variable(paths, name)
-    return (array.rename({MONTH: "month"}) if MONTH in array.dims else array).reindex(month=months)
+def _months(array: xr.DataArray, months: pd.DatetimeIndex) -> xr.DataArray:
+    array = array.rename({MONTH: "month"}) if MONTH in array.dims else array
+    at = array.indexes["month"].get_indexer(months)
+    if at[0] >= 0 and np.array_equal(at, np.arange(at[0], at[0] + len(at))):
+        return array.isel(month=slice(int(at[0]), int(at[-1]) + 1))
+    return array.reindex(month=months)
 
 
 def _settled(answers: xr.DataArray) -> xr.DataArray:
@@ -83,7 +86,7 @@ def _settled(answers: xr.DataArray) -> xr.DataArray:
 
 
 def _clash(paths: xr.Dataset, params: Any, months: pd.DatetimeIndex) -> xr.DataArray:
-    return _months(paths, "clash", months).sel(dyad=params.dyad)
+    return _months(variable(paths, "clash").sel(dyad=params.dyad), months)
 
 
 def _reached(levels: xr.DataArray, least: int, dims: Any) -> xr.DataArray:
@@ -124,19 +127,21 @@ def war_joining(paths: xr.Dataset, params: WarJoining, months: pd.DatetimeIndex)
 def wider_war(paths: xr.Dataset, params: WiderWar, months: pd.DatetimeIndex) -> xr.DataArray:
     """The war is joined, a dyad of a theatre goes to war, or two theatres have material clashes at once."""
     routes = []
+    clash = _months(variable(paths, "clash"), months)
     if params.route in ("any", "joining") and "joined" in paths:
         routes.append(_joined(paths, params.states, months))
     if params.route in ("any", "war"):
-        routes.append(_reached(_months(paths, "clash", months), WAR, ["dyad", "month"]))
+        routes.append(_reached(clash, WAR, ["dyad", "month"]))
     if params.route in ("any", "two-theatres"):
-        routes.append(_two_theatres(_months(paths, "clash", months), params.gap))
+        routes.append(_two_theatres(clash, params.gap))
     if not routes:
-        routes.append(xr.zeros_like(_reached(_months(paths, "clash", months), WAR, ["dyad", "month"])))
+        routes.append(xr.zeros_like(_reached(clash, WAR, ["dyad", "month"])))
     return _settled(any_of(xr.concat(routes, "route", coords="minimal", compat="override"), "route"))
 
 
 def _joined(paths: xr.Dataset, states: tuple[str, ...], months: pd.DatetimeIndex) -> xr.DataArray:
-    return _reached(_months(paths, "joined", months).sel(joiner=list(states)), 1, ["joiner", "month"])
+    entered = variable(paths, "joined").sel(joiner=list(states))
+    return _reached(_months(entered, months), 1, ["joiner", "month"])
 
 
 def _two_theatres(clash: xr.DataArray, gap: int) -> xr.DataArray:

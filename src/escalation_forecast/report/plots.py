@@ -19,6 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from escalation_forecast.report.layout import percent
 from escalation_forecast.report.question_plot import plot_questions
 from escalation_forecast.report.style import (
     AHEAD,
@@ -42,7 +43,7 @@ from escalation_forecast.report.tables import (
     theatre_summaries,
     three_year_mean,
 )
-from escalation_forecast.report.terminal import percent, signed
+from escalation_forecast.report.terminal import signed
 from escalation_forecast.schema import CORE_FOUR, DataError
 
 __all__ = ["plot_indicators", "plot_latent", "plot_questions", "plot_spending", "read_events", "save_plots"]

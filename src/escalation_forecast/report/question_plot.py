@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from escalation_forecast.report.layout import percent
 from escalation_forecast.report.style import (
     AHEAD,
     GRID,
@@ -23,7 +24,7 @@ from escalation_forecast.report.style import (
     new_figure,
     title,
 )
-from escalation_forecast.report.terminal import common_title, percent, target_text
+from escalation_forecast.report.terminal import common_title, target_text
 
 type Question = Mapping[str, Any]
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from itertools import groupby, takewhile
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from rich import box
 from rich.console import Console
@@ -14,6 +13,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from escalation_forecast.report.layout import percent, plain_table, rate_text
+from escalation_forecast.report.war_text import WAR_FAMILIES, print_war
 from escalation_forecast.schema import CORE_FOUR, THEATRE_LABELS
 
 Summary = Mapping[str, Any]
@@ -52,38 +53,17 @@ def print_summary(summary: Summary, console: Console) -> None:
         console.print(line, highlight=False)
     if summary["theatres"]:
         _section(console, _theatres(summary["theatres"]))
-    _questions(console, [q for q in summary["questions"] if q["kind"] == "binary"])
+    _questions(
+        console,
+        [q for q in summary["questions"] if q["kind"] == "binary" and q["question"] not in WAR_FAMILIES],
+    )
+    print_war(summary, console)
     others = [q for q in summary["questions"] if q["kind"] != "binary" and q["question"] != IN_SPENDING]
     if others:
         _section(console, _other_table(others))
     if summary["spending"]:
         _section(console, _spending(summary["spending"]))
     console.print(_diagnostics(summary["diagnostics"]), highlight=False)
-
-
-def percent(probability: float | None, *, ends: bool = True) -> str:
-    """Such as ``41 %``, ``3.4 %`` or ``<0.1 %``: as many digits as a reader can use."""
-    if probability is None:
-        return "-"
-    value = 100 * probability
-    if ends and value < 0.1:
-        return "<0.1 %"
-    if ends and value > 99.9:
-        return ">99.9 %"
-    return f"{value:.0f} %" if 10 <= value <= 95 else f"{value:.1f} %"
-
-
-def rate_text(rate: Mapping[str, Any] | None) -> str:
-    """Base rate with its counts, such as ``18 % (3 of 17 years 2009-2025)``.
-
-    The reference class is cut at its first qualification; the tables have it in full.
-    """
-    if rate is None:
-        return "-"
-    share = percent(rate["rate"], ends=False) if rate["events"] else "0 %"
-    about = re.split(r" by the | that |[;,(]", rate["reference_class"], maxsplit=1)[0].strip()
-    about = re.sub(r"(\d{4})-\d\d to (\d{4})-\d\d", r"\1-\2", about)
-    return f"{share} ({rate['events']} of {rate['trials']} {about})"
 
 
 def target_text(target: str) -> str:
@@ -101,23 +81,6 @@ def trend_text(trend: Mapping[str, Any]) -> Text:
 
 def _section(console: Console, table: Table) -> None:
     console.print(Padding(table, (1, 0, 0, 0)))
-
-
-def _table(title: str, *columns: tuple[str, Literal["left", "right"]], caption: str = "") -> Table:
-    table = Table(
-        title=title or None,
-        caption=caption or None,
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-        caption_justify="left",
-        title_style="bold",
-        caption_style="dim",
-        show_edge=False,
-        pad_edge=False,
-    )
-    for name, justify in columns:
-        table.add_column(name, justify=justify)
-    return table
 
 
 def signed(value: float) -> str:
@@ -148,7 +111,7 @@ def _changed(changes: Sequence[Mapping[str, str]]) -> list[Text]:
 def _theatres(entries: Sequence[Summary]) -> Table:
     first = entries[0]
     ahead = first.get("forecast")
-    table = _table(
+    table = plain_table(
         f"Tension in {first['now']['month']}",
         ("", "left"),
         ("Now (80 % band)", "right"),
@@ -210,7 +173,7 @@ def common_title(questions: Sequence[Summary]) -> str:
 
 
 def _question_table(title: str, width: int) -> Table:
-    table = _table(
+    table = plain_table(
         title, ("", "left"), ("Probability", "right"), ("MC error", "right"), ("Base rate", "left")
     )
     for column, size in zip(table.columns, (width, 11, 8), strict=False):
@@ -226,7 +189,7 @@ def _error(mcse: float | None) -> str:
 
 
 def _other_table(questions: Sequence[Summary]) -> Table:
-    table = _table("Counts and quantities", ("", "left"), ("Target", "left"), ("Forecast", "left"))
+    table = plain_table("Counts and quantities", ("", "left"), ("Target", "left"), ("Forecast", "left"))
     rows = [q for q in questions if q["kind"] != "binary" and q["question"] != IN_SPENDING]
     last = None
     for q in rows:
@@ -249,7 +212,7 @@ def _spending(entries: Sequence[Summary]) -> Table:
     core = [e for e in entries if e["state"] in CORE_FOUR]
     past = sorted({e["year"] for e in core if e["released"]})[-2:]
     years = [*past, *sorted({e["year"] for e in core if not e["released"]})]
-    table = _table(
+    table = plain_table(
         "Real growth of military spending, first print, per cent",
         ("", "left"),
         *((f"{y}" if y in past else f"{y} forecast", RIGHT) for y in years),

@@ -66,13 +66,23 @@ def history_probabilities(
 
 
 def live_history(
-    history: History, store: Store, as_of: pd.Timestamp, horizons: tuple[int, ...] = HORIZONS
+    history: History,
+    store: Store,
+    as_of: pd.Timestamp,
+    horizons: tuple[int, ...] = HORIZONS,
+    *,
+    hazard: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """The same chances for the months after ``as_of``, as `ladder_baselines.live_components`.
 
     The logit stays fitted on the disputes to 2014. Since then a dyad's memory goes on with its coded months
     of force, a year with one as one onset; the war between Russia and Ukraine itself is left out, as the
     ladder is that of the edge.
+
+    Parameters
+    ----------
+    hazard : (theatre,), yearly hazard of a dispute with force in the year of the forecast, in place of the
+        logit's.
 
     Returns
     -------
@@ -95,6 +105,8 @@ def live_history(
     hazards |= {
         year: fitted.hazards(later[later["year"] == year], edge) for year in range(LAST_CODED + 1, last + 1)
     }
+    if hazard is not None:
+        hazards[last] = hazard
     p = _chances(ladder, hazards, horizons)
     return pd.concat(
         [
