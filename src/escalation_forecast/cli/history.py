@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -131,6 +132,33 @@ def check(
         return
     for name, table in tables.items():
         print_frame(table, captions[name])
+
+
+@app.command()
+def ladder(
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder of fits and tables; fits are kept.")
+    ] = Path("runs/ladder"),
+    origins: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="That many origins, evenly spread; default all 144."),
+    ] = None,
+    fit: Annotated[bool, typer.Option("--fit/--no-fit", help="With the joint model, or without.")] = True,
+    write_pool: Annotated[
+        bool, typer.Option("--write-pool", help="Store the weights of the pool for forecasts.")
+    ] = False,
+) -> None:
+    """Score use of force within 1 to 12 months at past origins beside simple methods.
+
+    Refits the joint model at every origin, a quarter of an hour for all 144; needs scikit-learn (extra
+    `backtest`).
+    """
+    from escalation_forecast.score.ladder import main
+
+    arguments = ["--out", str(out), *(["--origins", str(origins)] if origins else [])]
+    arguments += [] if fit else ["--no-fit"]
+    if code := main([*arguments, *(["--write-pool"] if write_pool else [])]):
+        raise typer.Exit(code)
 
 
 def _stored(data: Any) -> StoredPriors:

@@ -20,6 +20,7 @@ from escalation_forecast.score.ladder_cases import CASE, HORIZONS, origins, outc
 from escalation_forecast.score.ladder_history import history_probabilities
 from escalation_forecast.score.ladder_pool import (
     COMPONENTS,
+    POOLED,
     Pool,
     final_pool,
     prequential_pool,
@@ -45,8 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--components",
         nargs="+",
         choices=COMPONENTS,
-        default=COMPONENTS,
-        help="what the pool takes; default all",
+        default=POOLED,
+        help="what the pool takes; default all but climatology",
     )
     parser.add_argument("--no-fit", action="store_true", help="without the joint model")
     parser.add_argument("--write-pool", action="store_true", help="keep the final weights as data")
@@ -88,7 +89,7 @@ def chosen_origins(number: int | None, at: Sequence[str] | None) -> list[pd.Time
 
 
 def backtest(
-    out: Path, months: Sequence[pd.Timestamp], components: Sequence[str] = COMPONENTS
+    out: Path, months: Sequence[pd.Timestamp], components: Sequence[str] = POOLED
 ) -> tuple[pd.DataFrame, pd.DataFrame, Pool, pd.DataFrame]:
     """Probabilities of every method, outcomes, the pool for forecasts and the weights by origin.
 

@@ -24,6 +24,8 @@ from escalation_forecast.store import data_root
 FILE: Final = "ladder_pool.toml"
 METHOD: Final = "pool"
 COMPONENTS: Final = ("joint_model", "dyad_history", "clim_theatre", "decay12", "logit_lags")
+# The decaying mean is shrunk to climatology, which would count twice beside it.
+POOLED: Final = ("joint_model", "dyad_history", "decay12", "logit_lags")
 FIRST_YEARS: Final = 3  # of equal weights
 PRIOR_CASES: Final = 10.0  # cases by which each component is given an equal share beforehand
 STEPS: Final = 500
