@@ -168,6 +168,38 @@ def test_worst_latent_is_named_with_its_labels() -> None:
     assert found.reasons[0].startswith("R-hat of eta[korea, 2017-09] is 1.")
 
 
+@pytest.mark.parametrize(("shift", "passes"), [(0.0, True), (0.33, True), (1.0, False)])
+def test_a_persistence_that_nothing_shows_has_a_wider_gate(shift: float, passes: bool) -> None:
+    draws = posterior()
+    spread = float(draws["phi"].std())
+    draws["phi"][{"chain": 0}] += shift * spread
+    found = diagnose(draws, stats(), paths())
+    assert found.r_hat_other is not None
+    assert found.r_hat_other.quantity.startswith("phi[")
+    assert found.passed is passes
+    if shift:
+        assert found.r_hat_other.value > 1.01
+    assert found.r_hat_max is not None
+    assert found.r_hat_max.value < 1.01
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("phi[taiwan]", True),
+        ("news_noise[news_world]", True),
+        ("global_share[korea]", True),
+        ("eta[korea, 2017-09]", False),
+        ("news_loading[news_korea]", False),
+        ("threat_slope[CHN]", False),
+        ("growth_print[KOR, 2017, age 0]", False),
+        ("question wider-war/any/12m", False),
+    ],
+)
+def test_what_is_shown_and_what_is_not(name: str, other: bool) -> None:
+    assert fit.is_other(name) is other
+
+
 def test_months_after_as_of_are_not_gated() -> None:
     draws = posterior()
     draws["eta"][LATE] += 1.0

@@ -127,6 +127,7 @@ def test_printed_table_has_routes_horizons_and_every_reason(
         "KOR-PRK deadly clash, 25 deaths",
         "of 62 years",
         "data-driven",
+        "Monte Carlo error: at most ± ",
         "Joining, 12 months",
         "Taiwan Strait",
     )

@@ -234,8 +234,10 @@ def _growth(value: Mapping[str, Any] | None) -> str:
 
 def _diagnostics(found: Summary) -> Text:
     passed = found["passed"]
+    other = found.get("r_hat_other") or {"value": None}
     parts = [
-        f"R-hat {found['r_hat_max']['value']:.3f} ({found['r_hat_max']['quantity']})",
+        f"R-hat {found['r_hat_max']['value']:.3f} ({found['r_hat_max']['quantity']})"
+        + (f", {other['value']:.3f} behind ({other['quantity']})" if other["value"] else ""),
         f"ESS {found['ess_bulk_min']['value']:.0f} bulk, {found['ess_tail_min']['value']:.0f} tail",
         f"divergences {found['divergences']}",
         f"E-BFMI {found['e_bfmi_min']:.2f}",

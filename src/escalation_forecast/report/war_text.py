@@ -72,7 +72,7 @@ def _routes(questions: Sequence[Summary]) -> Table:
         ("Base rate, a year", "left"),
         ("Prior", "left"),
         caption="Routes overlap, so the first line is less than their sum. Prior: 12 months with the nuclear "
-        "discount,\nthe slope on tension or the weight of history loosened.",
+        f"discount,\nthe slope on tension or the weight of history loosened. {_error(questions)}",
     )
     for route, title in ROUTES.items():
         found = {_horizon(q): q for q in questions if _route(q) == route}
@@ -86,6 +86,11 @@ def _routes(questions: Sequence[Summary]) -> Table:
             prior_text(year),
         )
     return table
+
+
+def _error(questions: Sequence[Summary]) -> str:
+    largest = max((q["mcse"] for q in questions if q["mcse"] is not None), default=0.0)
+    return f"Monte Carlo error: at most ± {100 * largest:.1g} points."
 
 
 def prior_text(question: Summary) -> str:
@@ -106,6 +111,7 @@ def _pairs(questions: Sequence[Summary]) -> Table:
         *((f"{h.removesuffix('m')} months", "right") for h in horizons),
         (f"Base rate, {horizons[0].removesuffix('m')} months", "left"),
         ("Prior", "left"),
+        caption=_error(questions),
     )
     rows: dict[str, dict[str, Summary]] = {}
     for q in sorted(questions, key=lambda q: list(FAMILIES).index(q["question"])):
