@@ -43,7 +43,7 @@ class Settings:
     @classmethod
     def default(cls) -> Settings:
         """Enough for publication."""
-        return cls(tune=300, draws=2500)
+        return cls(tune=300, draws=2200)
 
     @classmethod
     def draft(cls) -> Settings:

@@ -63,7 +63,7 @@ def war(params: Any, months: int, day: dt.date) -> Rate:
 
 def joining(params: Any, months: int, day: dt.date) -> Rate:
     """Windows of past wars in which any state joined, whoever it was."""
-    frame = war_months(embedded(), SETS["cow"], until=None)
+    frame = _war_months()
     frame = frame[frame["year"] <= day.year]
     if frame.empty:
         return None
@@ -71,6 +71,11 @@ def joining(params: Any, months: int, day: dt.date) -> Rate:
     return int(found["joined"].sum()), len(found), (
         f"windows of {months} months (wars 1823-2003 without the world wars, of any age; any state joined)"
     )  # fmt: skip
+
+
+@cache
+def _war_months() -> pd.DataFrame:
+    return war_months(embedded(), SETS["cow"])
 
 
 def wider(params: Any, months: int, day: dt.date) -> Rate:
