@@ -139,8 +139,8 @@ def test_summary_says_what_was_done(run: Run) -> None:
     assert summary["diagnostics"]["peak_memory_mb"] > 100
     assert summary["diagnostics"]["passed"] is False
     assert set(summary["diagnostics"]) == {
-        "r_hat_max", "r_hat_other", "ess_bulk_min", "ess_tail_min", "divergences", "e_bfmi_min", "passed", "reasons",
-        "compile_seconds", "sampling_seconds", "total_seconds", "peak_memory_mb",
+        "r_hat_max", "r_hat_other", "ess_bulk_min", "ess_tail_min", "divergences", "e_bfmi_min", "passed",
+        "reasons", "compile_seconds", "sampling_seconds", "total_seconds", "peak_memory_mb",
     }  # fmt: skip
     assert {"pymc", "nutpie", "python"} <= set(summary["versions"])
 

@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
+from escalation_forecast.draws import Draws
+from escalation_forecast.indicator_paths import force_chance
 from escalation_forecast.war_chain import JOINERS
 from escalation_forecast.war_paths import (
     FATAL,
@@ -112,6 +114,34 @@ def test_tilt_meets_its_targets_and_keeps_the_order_of_draws(seed: int, steps: l
     # After the last target the months stay moved by the same log-odds.
     shift = np.log(moved / (1 - moved)) - np.log(force / (1 - force))
     assert_allclose(shift[:, 12:], shift[0, 11], rtol=1e-6)
+
+
+@pytest.mark.parametrize("level", [-10.0, 10.0])
+@pytest.mark.parametrize("where", [[2], [0, 1, 2, 3, 4, 5]])
+def test_tension_ten_deviations_out_gives_chances(level: float, where: list[int]) -> None:
+    """In one theatre and in all, either way: no warning, no gap, and in order."""
+    chains = make_chains(n=40, months=12, seed=8)
+    draws = Draws(
+        xr.Dataset(
+            {
+                "ladder_any": (("chain", "draw", "theatre"), np.full((2, 20, 5), 0.3)),
+                "ladder_force": (("chain", "draw", "theatre"), np.full((2, 20, 5), 0.4)),
+                "ladder_slope": (("chain", "draw", "theatre"), np.full((2, 20, 5), 4.0)),
+            }
+        )
+    )
+    found = []
+    for push in (0.0, level):
+        latents = chains.latents.copy()
+        latents[:, where] += push
+        force = force_chance(draws, latents)
+        moved = np.stack([tilt(force[:, k], {3: 0.3, 12: 0.6}) for k in range(5)], axis=1)
+        assert np.isfinite(moved).all()
+        assert np.all((force > 0) & (force < 1))
+        paths = simulated(dataclasses.replace(chains, latents=latents, force=force))
+        found.append(float((paths["clash"].isel(dyad=OF == 2) == WAR).any("future_month").mean()))
+        assert 0 <= found[-1] <= 1
+    assert found[1] >= found[0] if level > 0 else found[1] <= found[0]
 
 
 def test_a_horizon_beyond_the_paths_is_left_alone() -> None:

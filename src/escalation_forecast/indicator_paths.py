@@ -16,6 +16,7 @@ from escalation_forecast.schema import THEATRES
 
 STALE_MONTHS = 18  # an indicator without figures for longer is not forecast
 LOG_MEAN_BOUNDS = (-8.0, 9.0)
+LEAST_CHANCE = 1e-12  # so that log-odds stay finite however far out the latent
 LEVELS = np.array([0.0, 3.0, 4.0])
 
 
@@ -145,7 +146,8 @@ def future_exposure(panel: Panel, block: str, position: int, months: pd.Datetime
 def force_chance(draws: Draws, eta: np.ndarray) -> np.ndarray:
     """Chance of use of force (sample, theatre, month) by the ladder, for latents (sample, latent, month)."""
     cut = _logit(draws["ladder_any"] * draws["ladder_force"])[:, :, None]
-    return np.asarray(expit(cut + draws["ladder_slope"][:, :, None] * eta[:, : len(THEATRES)]))
+    chance = expit(cut + draws["ladder_slope"][:, :, None] * eta[:, : len(THEATRES)])
+    return np.asarray(np.clip(chance, LEAST_CHANCE, 1.0 - LEAST_CHANCE))
 
 
 def ladder_paths(
