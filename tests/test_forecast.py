@@ -426,6 +426,16 @@ def test_an_early_date_runs_to_the_end(
     assert "log_stock" not in " ".join(found.reasons)
 
 
+def test_a_horizon_that_ends_before_any_delivery_is_kept_has_none(
+    fit_at: Callable[[str], tuple[Store, Panel, xr.Dataset]], priors: Priors
+) -> None:
+    _, panel, posterior = fit_at("2002-06-30")
+    paths = simulate(panel, posterior, priors, 12, seed=1)
+    assert paths.sizes["transfer_year"] == 0
+    assert "joined" not in paths
+    assert np.isfinite(ahead(paths)["risk"]).all()
+
+
 def test_numbers_of_unit_variance_have_it() -> None:
     values = student_t(np.random.default_rng(1), 5.0, (200_000,), unit_variance=True)
     assert_allclose(values.var(), 1.0, atol=0.05)

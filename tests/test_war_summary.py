@@ -155,6 +155,19 @@ def test_targets_of_force_are_the_pool_of_the_models_ladder_and_the_simple_metho
     assert force_targets(store, early, force, history, Priors.default(), load_pool()) == {}
 
 
+@pytest.mark.parametrize("day", ["2003-06-30", "2012-06-30", "2016-06-30"])
+def test_targets_of_a_past_day_know_nothing_later(day: str) -> None:
+    as_of, history, store = pd.Timestamp(day), load_history(), Store.embedded()
+    later = history.clashes["published_at"] > as_of
+    other = dataclasses.replace(history, clashes=history.clashes[~later])
+    force = np.full((10, len(THEATRES), 12), 0.1)
+    found, again = (
+        force_targets(store, as_of, force, h, Priors.default(), load_pool()) for h in (history, other)
+    )
+    assert found == again
+    assert set(found) == set(THEATRES)
+
+
 def test_belief_about_a_pair_moves_the_chance_of_force_in_its_theatre() -> None:
     day, history, store = pd.Timestamp("2026-11-22"), load_history(), Store.embedded()
     force = np.full((10, len(THEATRES), 12), 0.1)

@@ -16,6 +16,7 @@ from escalation_forecast.schema import THEATRES
 
 STALE_MONTHS = 18  # an indicator without figures for longer is not forecast
 LOG_MEAN_BOUNDS = (-8.0, 9.0)
+FIRST_TRANSFER_YEAR = 2015
 LEAST_CHANCE = 1e-12  # so that log-odds stay finite however far out the latent
 LEVELS = np.array([0.0, 3.0, 4.0])
 
@@ -224,13 +225,13 @@ def transfer_paths(
     """Arms deliveries (sample, pair, year) in TIV million from 2015 on; pairs; years."""
     items = panel.items["reading"]
     pairs = list(items.index[items["family"] == "transfer"])
-    years = np.arange(2015, months[-1].year + 1)
+    years = np.arange(FIRST_TRANSFER_YEAR, months[-1].year + 1)
     out = np.full((draws.n, len(pairs), len(years)), np.nan)
     yearly = eta.reshape(draws.n, eta.shape[1], -1, 12).mean(axis=3)
     for position, name in enumerate(pairs):
         rows = panel.transfers[panel.transfers["indicator"] == name]
         known = dict(zip(rows["month"].dt.year, rows["value"], strict=True))
-        last = max(known, default=int(years[0]) - 1)
+        last = max(known, default=FIRST_TRANSFER_YEAR - 1)
         k = _latent(panel, "reading", name)
         for column, year in enumerate(years):
             if year <= last:

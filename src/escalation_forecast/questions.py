@@ -216,7 +216,8 @@ def evaluate(questions: Iterable[Question], paths: xr.Dataset, store: Store) -> 
     rates: dict[tuple[Any, ...], BaseRate | None] = {}
     answers = []
     for item in bind(questions, known, paths=paths):
-        if item.rule.begins_with and item.rule.begins_with not in paths:
+        begins = item.rule.begins_with(item.params)
+        if begins and begins not in paths:
             continue
         key = (item.question.id, repr(item.params), item.combine, len(item.years), item.start, item.end)
         if key not in rates:

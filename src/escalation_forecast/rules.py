@@ -142,8 +142,8 @@ class Rule:
     top : for a count, the largest possible.
     reference : counts the base rate where the paths hold no history to count it in; gets the parameters,
         the months of the window and the as-of date, and gives events, trials and the reference class.
-    begins_with : variable of the paths that is there only once something has been reported; before that
-        nobody could have asked, and a forecast leaves the question out.
+    begins_with : variable of the paths, by parameters, that is there only once something has been
+        reported; before that nobody could have asked, and a forecast leaves the question out.
     reads : for a rule for months, the series and unit it reads; an empty series means an indicator.
     """
 
@@ -158,7 +158,7 @@ class Rule:
     no_base_rate: str = ""
     top: Callable[[Any], int] = lambda _: 1
     reads: Callable[[Any], tuple[str, str]] | None = None
-    begins_with: str = ""
+    begins_with: Callable[[Any], str] = lambda _: ""
     reference: Reference | None = None
 
 
@@ -177,7 +177,7 @@ def register(
     no_base_rate: str = "",
     top: Callable[[Any], int] = lambda _: 1,
     reads: Callable[[Any], tuple[str, str]] | None = None,
-    begins_with: str = "",
+    begins_with: Callable[[Any], str] = lambda _: "",
     reference: Reference | None = None,
 ) -> Callable[[RuleFunction], RuleFunction]:
     """Make a function over paths available to ``questions.toml`` under `name`.
@@ -404,7 +404,7 @@ def indicator_exceeds(paths: xr.Dataset, params: IndicatorExceeds, months: pd.Da
     shows=_troops,
     missing="passed_over",
     reads=lambda _: ("dprk_troops_in_russia", "PRK>RUS"),
-    begins_with="dprk_troops",
+    begins_with=lambda _: "dprk_troops",
     no_base_rate="none, since there was one such deployment and its size is the question",
 )
 def troops_exceed(paths: xr.Dataset, params: TroopsExceed, months: pd.DatetimeIndex) -> xr.DataArray:

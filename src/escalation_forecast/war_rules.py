@@ -115,7 +115,7 @@ def interstate_war(paths: xr.Dataset, params: InterstateWar, months: pd.Datetime
     "war-joining",
     window="months",
     params=WarJoining,
-    begins_with="joined",
+    begins_with=lambda _: "joined",
     reference=history_rates.joining,
 )
 def war_joining(paths: xr.Dataset, params: WarJoining, months: pd.DatetimeIndex) -> xr.DataArray:
@@ -123,7 +123,13 @@ def war_joining(paths: xr.Dataset, params: WarJoining, months: pd.DatetimeIndex)
     return _settled(_joined(paths, params.states, months))
 
 
-@register("wider-war", window="months", params=WiderWar, reference=history_rates.wider)
+@register(
+    "wider-war",
+    window="months",
+    params=WiderWar,
+    begins_with=lambda params: "joined" if params.route == "joining" else "",
+    reference=history_rates.wider,
+)
 def wider_war(paths: xr.Dataset, params: WiderWar, months: pd.DatetimeIndex) -> xr.DataArray:
     """The war is joined, a dyad of a theatre goes to war, or two theatres have material clashes at once."""
     routes = []

@@ -93,18 +93,19 @@ def live_history(
     ladder = read_ladder(store.as_of(as_of), origin)
     last = _forecast_year(origin)
     frame = dyad_years(history)
-    clashes = history.clashes[history.clashes["published_at"] <= as_of]
-    later = _later_years(history, clashes, last)
     dyads = history.theatre_dyads
-    edge = dyads[dyads["dyad"] != AT_WAR]
     hazards = {
         year: theatre_hazards(frame, dyads, year)
-        for year in range(int(ladder.months[0].year), LAST_CODED + 1)
+        for year in range(int(ladder.months[0].year), min(LAST_CODED, last) + 1)
     }
-    fitted = _fit(frame, LAST_CODED + 1)
-    hazards |= {
-        year: fitted.hazards(later[later["year"] == year], edge) for year in range(LAST_CODED + 1, last + 1)
-    }
+    if last > LAST_CODED:
+        clashes = history.clashes[history.clashes["published_at"] <= as_of]
+        later, fitted = _later_years(history, clashes, last), _fit(frame, LAST_CODED + 1)
+        edge = dyads[dyads["dyad"] != AT_WAR]
+        hazards |= {
+            year: fitted.hazards(later[later["year"] == year], edge)
+            for year in range(LAST_CODED + 1, last + 1)
+        }
     if hazard is not None:
         hazards[last] = hazard
     p = _chances(ladder, hazards, horizons)
