@@ -53,8 +53,7 @@ def print_item(record: dict[str, Any]) -> None:
         if isinstance(value, dict):
             value = {name: item for name, item in value.items() if item not in (None, "", [], {})}
         if value not in (None, "", [], {}):
-            said = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            table.add_row(key.replace("_", " "), Text(said))
+            table.add_row(key.replace("_", " "), Text(_said(value)))
     console().print(table)
 
 
@@ -85,3 +84,12 @@ def plain(value: Any) -> Any:
 
 def _short(value: Any) -> str:
     return f"{value:,.6g}" if isinstance(value, float) else str(value)
+
+
+def _said(value: Any) -> str:
+    """Text as it is, sentences as a list, anything else as JSON."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(isinstance(line, str) and " " in line for line in value):
+        return "\n".join(f"- {line}" for line in value)
+    return json.dumps(value, ensure_ascii=False)
