@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -127,11 +127,3 @@ def joining_steps(chains: Chains, paths: xr.Dataset) -> dict[str, Any] | None:
 def war_findings(chains: Chains, paths: xr.Dataset) -> dict[str, Any]:
     """Entry ``war`` of the summary."""
     return {"theatres": theatre_steps(chains, paths), "joining": joining_steps(chains, paths)}
-
-
-def draw_table(paths: xr.Dataset, answers: Sequence[Answer]) -> xr.Dataset:
-    """Share of each draw's futures that say yes, by draw and question about war."""
-    asked: Mapping[str, xr.DataArray] = {
-        answer.item.id: draws(answer.item, paths) for answer in answers if answer.item.rule.name in RULES
-    }
-    return xr.Dataset(dict(asked))

@@ -16,7 +16,6 @@ TIES: Final = ("land_border", "defence_pact", "border_and_pact", "major_power", 
 # States whose pacts the table covers; a pact of two others is unknown.
 PACTS_COVER: Final = frozenset({2, 365, 710, 731, 732, 740, 713})
 USA: Final = 2
-FIRST_PACT_YEAR: Final = 1945
 
 
 def _on(frame: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
