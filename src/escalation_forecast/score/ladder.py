@@ -16,10 +16,18 @@ from escalation_forecast.priors import Priors
 from escalation_forecast.schema import DataError
 from escalation_forecast.score.ladder_backtest import SHORT, run_backtest
 from escalation_forecast.score.ladder_baselines import baseline_probabilities
-from escalation_forecast.score.ladder_cases import CASE, HORIZONS, origins, outcomes, read_ladder
+from escalation_forecast.score.ladder_cases import (
+    CASE,
+    HORIZONS,
+    brier_skill,
+    origins,
+    outcomes,
+    read_ladder,
+)
 from escalation_forecast.score.ladder_history import history_probabilities
 from escalation_forecast.score.ladder_pool import (
     COMPONENTS,
+    METHOD,
     POOLED,
     Pool,
     final_pool,
@@ -67,6 +75,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         frame.to_csv(chosen.out / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
     with pd.option_context("display.width", 200, "display.max_columns", None):
         print(table.drop(columns=[f"{score}_bar" for score in BARS]).round(4).to_string(index=False))
+        skill = brier_skill(probabilities, truth, METHOD, BARS["brier"][0]).round(4)
+        print(
+            "\nBrier skill of the pool against mix, 90 % by two-year blocks\n",
+            skill.to_string(index=False),
+            sep="",
+        )
         print("\nWeights from all origins\n", pool.weights.round(3).to_string(), "\n", NOTE, sep="")
     return 0
 
