@@ -338,6 +338,18 @@ def test_ladder_ahead_has_the_rates_of_its_equation(
         assert_allclose((level >= 4).mean(), shifted(0.12), atol=0.015)
 
 
+def test_ladder_ahead_meets_the_pooled_chance_of_force(
+    panel: Panel, posterior: xr.Dataset, priors: Priors
+) -> None:
+    targets = {"korea": {3: 0.15, 12: 0.4}, "taiwan": {3: 0.5, 12: 0.8}}
+    paths = simulate(panel, repeated(posterior, 2000), priors, 12, seed=3, targets=targets)
+    future = paths["ladder"].sel(month=slice(paths.attrs["first_forecast_month"], None)) >= 4
+    for theatre, wanted in targets.items():
+        for months, target in wanted.items():
+            reached = future.sel(theatre=theatre).isel(month=slice(0, months)).any("month").mean()
+            assert float(reached) == pytest.approx(target, abs=0.04), (theatre, months)
+
+
 def test_stock_without_steps_grows_at_its_drift(panel: Panel, posterior: xr.Dataset, priors: Priors) -> None:
     fixed = with_values(
         constant_risk(posterior, 2), stock_step=0.0, stock_drift=0.02, log_stock=9.3, stock_threat=0.0

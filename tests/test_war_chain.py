@@ -53,6 +53,16 @@ def test_war_and_joining_rise_with_tension_and_stay_chances(seed: int, level: fl
         assert np.all((low >= 0) & (high <= 1) & (low <= high + 1e-15))
 
 
+def test_a_clash_becomes_a_war_at_its_logit_times_the_restraint() -> None:
+    chain = make_chains(n=5, seed=3).clash
+    draw, dyad, risk = np.arange(5), np.full(5, len(chain.dyads) - 1), np.linspace(-2, 2, 5)
+    restraint = chain.restraint[:, -1]
+    assert np.all(restraint != 1.0)
+    plain = 1.0 / (1.0 + np.exp(-chain.war - chain.slope * risk))
+    assert_allclose(chain.war_chance(dyad, draw, risk), np.minimum(plain * restraint, 1.0), rtol=1e-12)
+    assert_allclose(chain.war_chance(0 * dyad, draw, risk), plain, rtol=1e-12)
+
+
 def test_the_steps_of_a_joiner_multiply_at_the_tension_of_the_war_so_far() -> None:
     chain = make_chains(n=5, months=3, seed=1).joining
     assert chain is not None

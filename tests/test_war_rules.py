@@ -155,6 +155,11 @@ def test_base_rates_know_nothing_after_their_day() -> None:
     assert war_early is not None
     assert war_late is not None
     assert war_early[1] < war_late[1]
+    joins_early, joins_late = (history_rates.joining(None, 12, dt.date(year, 6, 1)) for year in (1951, 2020))
+    assert joins_early is not None
+    assert joins_late is not None
+    assert joins_early[1] < joins_late[1]
+    assert joins_late[:2] == (18, 144)
     # Korea 1950 is a war of theatre dyads, Kosovo 1999 none.
     assert 1950 in history_rates._wider_years("war")
     assert 1999 not in history_rates._wider_years("war")

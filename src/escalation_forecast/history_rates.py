@@ -64,7 +64,8 @@ def war(params: Any, months: int, day: dt.date) -> Rate:
 def joining(params: Any, months: int, day: dt.date) -> Rate:
     """Windows of past wars in which any state joined, whoever it was."""
     frame = _war_months()
-    frame = frame[frame["year"] <= day.year]
+    # Months of a war under way that lie after the day are not known yet.
+    frame = frame[frame["year"] + frame["age"] / 12 < day.year]
     if frame.empty:
         return None
     found = windows(frame, months, months)
