@@ -139,7 +139,7 @@ def test_the_first_process_runs_the_program_from_disk_like_all_later_ones(tmp_pa
     environment = os.environ | {
         "PYTENSOR_FLAGS": f"base_compiledir={tmp_path}",
         "NUMBA_DEBUG_CACHE": "1",
-        "PYTHONPATH": str(Path(__file__).parent),
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]),
     }
     said = subprocess.run(
         [sys.executable, "-c", COLD], env=environment, capture_output=True, text=True, check=True
