@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -21,10 +22,24 @@ from escalation_forecast.tables import nearest
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["CASE_COLUMNS", "Cell", "CellResult", "Task", "choose", "identity_hash"]
+__all__ = [
+    "CASE_COLUMNS",
+    "CORES",
+    "Cell",
+    "CellResult",
+    "Task",
+    "choose",
+    "identity_hash",
+    "is_sampled",
+    "sampler_cores",
+    "usable_cores",
+]
 
 CASE_COLUMNS: Final = ("task", "model", "origin", "horizon", "truth", "outcome")
 """What every scored case names, whatever the task; its scores stand beside them."""
+
+CORES: Final = "ESCALATION_FORECAST_CORES"
+"""Environment variable with the number of cores that a sampler may use; set by whatever runs cells."""
 
 PLAIN: Final = re.compile(r"[^A-Za-z0-9.+-]")
 
@@ -73,7 +88,8 @@ class Task(Protocol):
     """A set of cells and how to run one.
 
     A task is sent to every worker: it holds paths and settings, and reads data when a cell needs them,
-    once per process.
+    once per process. A task with models that run chains in parallel says which with a method
+    ``sampled(cell) -> bool``; other cells are taken to need one core.
     """
 
     @property
@@ -91,6 +107,25 @@ class Task(Protocol):
 
         Not the list of cells: a run with more origins or models finds what an earlier one finished.
         """
+
+
+def is_sampled(task: Task, cell: Cell) -> bool:
+    """Whether the forecast of a cell runs chains in parallel, as the task says; by default not."""
+    says = getattr(task, "sampled", None)
+    return bool(says(cell)) if says else False
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def sampler_cores() -> int:
+    """Cores for the sampler of a cell: what the runner gives this process, else all it may run on."""
+    given = os.environ.get(CORES, "")
+    return int(given) if given.isdigit() and int(given) else usable_cores()
 
 
 def identity_hash(task: Task, seed: int) -> str:
