@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 import xarray as xr
 
-from escalation_forecast.prior_spec import PriorSpec
+from escalation_forecast.pooling import pooled_draws
+from escalation_forecast.prior_spec import PriorSpec, bounds_of
 from escalation_forecast.schema import DataError
 
 
@@ -83,7 +84,10 @@ def prior_sample(
                 f"{spec.family} has not; use {' or '.join(POWERED)}."
             )
         values |= POWERED[spec.family](values, power)
-    return _SAMPLERS[spec.family](rng, values, shape)
+    if spec.pooling == "none":
+        return _SAMPLERS[spec.family](rng, values, shape)
+    common = _SAMPLERS[spec.family](rng, {key: value.reshape(()) for key, value in values.items()}, (n,))
+    return pooled_draws(rng, common, shape, spec.spread, *bounds_of(spec.support, spec.name))
 
 
 # What is left of the parameters: the variance grows, the counts shrink.

@@ -1,4 +1,4 @@
-"""One prior: its families, its checks, and how an interval becomes parameters."""
+"""One prior: its families, its checks, and how the labels of its dims relate."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from escalation_forecast.elicited import Elicited
+from escalation_forecast.pooling import check_pooling
 from escalation_forecast.schema import STATES, THEATRES, DataError
 
 type Parameter = float | tuple[float, ...] | dict[str, float] | dict[str, tuple[float, ...]]
@@ -59,6 +61,10 @@ class PriorSpec:
         can take, so an override may not leave it.
     labels
         Labels of those dims that are known without a model.
+    pooling, spread
+        How the labels relate, one of `pooling.POOLINGS`, and the sd of partial pooling.
+    elicited
+        What people said that the parameters come from, in the order in which it was said.
     """
 
     name: str
@@ -69,12 +75,40 @@ class PriorSpec:
     source: str
     support: str
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    pooling: str = "none"
+    spread: float = 0.0
+    elicited: tuple[Elicited, ...] = ()
 
     @property
     def text(self) -> str:
         """Such as ``Beta(alpha=18, beta=2)``."""
         inside = ", ".join(f"{k}={_show(v)}" for k, v in self.parameters.items())
-        return f"{self.family}({inside})"
+        pooled = {"complete": ", one value for all", "partial": f", alike within {self.spread:g}"}
+        return f"{self.family}({inside}){pooled.get(self.pooling, '')}"
+
+    @property
+    def by_label(self) -> bool:
+        """Whether a parameter differs between labels."""
+        return any(isinstance(value, dict) for value in self.parameters.values())
+
+    def at(self, label: str = "") -> dict[str, float]:
+        """The parameters at a label; single numbers hold for all of them.
+
+        Raises
+        ------
+        DataError
+            When the prior has numbers by label and not for this one.
+        """
+        found: dict[str, float] = {}
+        for key, value in self.parameters.items():
+            number = value.get(label) if isinstance(value, dict) else value
+            if not isinstance(number, float):
+                known = value if isinstance(value, dict) else ()
+                raise DataError(
+                    f"Prior '{self.name}': {key} has no single number for '{label}'; {nearest(label, known)}."
+                )
+            found[key] = number
+        return found
 
     def array(self, parameter: str, coords: Mapping[str, Sequence[str]] | None = None) -> np.ndarray:
         """Value of a parameter, shaped to broadcast over ``dims``.
@@ -237,13 +271,14 @@ def _flat(value: Parameter) -> np.ndarray:
 
 
 def check(spec: PriorSpec, at: str) -> None:
+    check_pooling(spec.pooling, spec.spread, spec.family, spec.dims, spec.by_label, at)
     for key, above_zero in FAMILIES[spec.family].items():
         worst = float(_flat(spec.parameters[key]).min())
         if above_zero and worst <= 0:
             raise DataError(
                 f"{at}: {key} is {worst:g}, so the prior cannot be normalised; give a number above 0."
             )
-    low, high = _bounds(spec.support, at)
+    low, high = bounds_of(spec.support, at)
     if spec.family == "Uniform":
         lower, upper = spec.array("lower"), spec.array("upper")
         if not np.all(lower < upper):
@@ -253,7 +288,7 @@ def check(spec: PriorSpec, at: str) -> None:
         values = _flat(spec.parameters["value"])
         inner = (float(values.min()), float(values.max()))
     else:
-        inner = _bounds(FAMILY_SUPPORT.get(spec.family, "real"), at)
+        inner = bounds_of(FAMILY_SUPPORT.get(spec.family, "real"), at)
     simplex = spec.support == "simplex"
     if inner[0] < low or inner[1] > high or simplex != (spec.family == "Dirichlet"):
         raise DataError(
@@ -267,7 +302,7 @@ def _suggest(support: str) -> str:
     return f", such as {fits.get(support, 'Uniform or Fixed')}"
 
 
-def _bounds(support: str, at: str) -> tuple[float, float]:
+def bounds_of(support: str, at: str) -> tuple[float, float]:
     named = {"real": (-INF, INF), "positive": (0.0, INF), "unit": (0.0, 1.0), "simplex": (0.0, 1.0)}
     if support in named:
         return named[support]
@@ -280,41 +315,6 @@ def _bounds(support: str, at: str) -> tuple[float, float]:
     raise DataError(
         f"{at} has an unknown support '{support}'; use real, positive, unit, simplex or interval(lo,hi)."
     )
-
-
-def by_interval(family: str, fixed: Mapping[str, Any], interval: Any, mass: Any, at: str) -> dict[str, float]:
-    """Parameters of maximum entropy with ``mass`` in ``interval``, six significant digits."""
-    if family in ("Fixed", "Dirichlet"):
-        raise DataError(f"{at}: an interval cannot set a {family} prior; give its parameters.")
-    if not isinstance(interval, list | tuple) or len(interval) != 2:
-        raise DataError(f"{at}: interval must be two numbers [low, high].")
-    low, high = (_number(v, "interval", at) for v in interval)
-    share = _number(mass, "mass", at)
-    inside = _bounds(FAMILY_SUPPORT.get(family, "real"), at)
-    if not (inside[0] <= low < high <= inside[1]):
-        raise DataError(
-            f"{at}: the interval [{low:g}, {high:g}] does not fit {family}; "
-            "low must be below high and both inside the family's support."
-        )
-    if not 0 < share < 1:
-        raise DataError(f"{at}: mass is {share:g}; give a share between 0 and 1, such as 0.9.")
-    held = {}
-    for key, value in fixed.items():
-        if key not in FAMILIES[family]:
-            raise DataError(f"{at}: {family} has no parameter '{key}'; leave it out.")
-        held[key] = _number(value, key, at)
-
-    import preliz  # slow to import, and only an interval needs it
-
-    distribution = getattr(preliz, family)(**held)
-    preliz.maxent(distribution, low, high, share, plot=False)
-    got = float(distribution.cdf(high) - distribution.cdf(low))
-    if not abs(got - share) < 0.01:
-        raise DataError(
-            f"{at}: no {family} has {share:.0%} of its mass in [{low:g}, {high:g}]; "
-            "change the interval or the family."
-        )
-    return {key: float(f"{float(getattr(distribution, key)):.6g}") for key in FAMILIES[family]}
 
 
 def _spread(values: np.ndarray, dims: tuple[str, ...], axis: int) -> np.ndarray:

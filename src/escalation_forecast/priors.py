@@ -1,4 +1,4 @@
-"""Priors as data: read, checked, overridden in part, compared and hashed.
+"""Priors as data: read, checked, changed in part, compared, written and hashed.
 
 A file has one table per prior::
 
@@ -12,27 +12,43 @@ A file has one table per prior::
 
 A parameter is a number, a table from the labels of one dim to numbers, or a list in the
 order of that dim. Labels of ``theatre`` and ``state`` are known; a file may name the labels
-of further dims in a table ``[dims]``. What history taught stands in a second file of the same
-format, with tables ``[provenance.FIT]`` that say where its priors come from.
+of further dims in a table ``[dims]``. ``pooling`` says how the labels relate (`pooling`), and a table
+``[priors.phi.elicited]`` keeps what people said (`elicited`). What history taught stands in a second file
+of the same format, with tables ``[provenance.FIT]`` that say where its priors come from.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from escalation_forecast.elicited import Elicited
+from escalation_forecast.pooling import Pooled
+from escalation_forecast.prior_file import (
+    OVERRIDE_KEYS,
+    check_keys,
+    parse,
+    read_dim_names,
+    read_dims,
+    read_pooling,
+    read_records,
+    read_shorthand,
+    read_spec,
+    read_tables,
+    read_text,
+    to_text,
+)
+from escalation_forecast.prior_methods import fit
 from escalation_forecast.prior_spec import (
-    FAMILY_SUPPORT,
     KNOWN_LABELS,
     Constant,
+    Parameter,
     PriorSpec,
-    by_interval,
+    bounds_of,
     check,
     check_same_labels,
     nearest,
@@ -42,11 +58,38 @@ from escalation_forecast.prior_spec import (
 )
 from escalation_forecast.schema import DataError
 
-__all__ = ["Constant", "PriorSpec", "Priors"]
+__all__ = ["Change", "Constant", "PriorSpec", "Priors"]
 
-FILE_KEYS: Final = ("family", "parameters", "dims", "reason", "source", "support")
 HISTORY_FILE: Final = "history_priors.toml"
-OVERRIDE_KEYS: Final = (*FILE_KEYS, "interval", "mass")
+COMPARED: Final = ("family", "parameters", "pooling", "spread", "reason", "source", "elicited")
+DECIDES: Final = ("family", "parameters", "pooling", "spread")
+
+
+@dataclass(frozen=True)
+class Change:
+    """A prior that differs between two sets.
+
+    Attributes
+    ----------
+    before, after
+        The prior in each of them, or None where it has none of that name.
+    keys
+        What differs: names of ``PriorSpec``.
+    """
+
+    name: str
+    before: PriorSpec | None
+    after: PriorSpec | None
+    keys: tuple[str, ...]
+
+    @property
+    def decides(self) -> bool:
+        """Whether it changes the distribution, not only the words about it."""
+        return any(key in DECIDES for key in self.keys)
+
+    def __str__(self) -> str:
+        was, now = (spec.text if spec else "(none)" for spec in (self.before, self.after))
+        return f"{self.name}: {was} -> {now}" if was != now else f"{self.name}: {', '.join(self.keys)}"
 
 
 @dataclass(frozen=True)
@@ -74,30 +117,31 @@ class Priors(Mapping[str, PriorSpec]):
         DataError
             One sentence that names the file, the prior and the remedy.
         """
-        content, where = _read(Path(path)), str(path)
-        labels = {**KNOWN_LABELS, **_read_dims(content.get("dims", {}), where)}
-        specs: dict[str, PriorSpec] = {}
-        for name, row in _tables(content, where, ("priors", "dims", "provenance")).items():
-            at = f"{where}: prior '{name}'"
-            _check_keys(row, FILE_KEYS, at)
-            for key in ("family", "parameters", "reason", "source"):
-                if key not in row:
-                    raise DataError(f"{at} has no '{key}'; add it.")
-            dims = _read_dim_names(row.get("dims", []), at)
-            family = read_family(row["family"], at)
-            spec = PriorSpec(
-                name=name,
-                family=family,
-                parameters=read_parameters(row["parameters"], family, dims, labels, at),
-                dims=dims,
-                reason=read_string(row["reason"], "reason", at),
-                source=read_string(row["source"], "source", at),
-                support=read_string(row.get("support", FAMILY_SUPPORT.get(family, "real")), "support", at),
-                labels={dim: labels[dim] for dim in dims if dim in labels},
-            )
-            check(spec, at)
-            specs[name] = spec
+        return cls.from_toml(read_text(Path(path)), str(path))
+
+    @classmethod
+    def from_toml(cls, text: str, where: str = "Priors") -> Priors:
+        """Read the text of a full file; ``where`` is what complaints call it."""
+        content = parse(text, where)
+        labels = {**KNOWN_LABELS, **read_dims(content.get("dims", {}), where)}
+        tables = read_tables(content, where, ("priors", "dims", "provenance"))
+        specs = {
+            name: read_spec(name, row, labels, f"{where}: prior '{name}'") for name, row in tables.items()
+        }
         return cls(specs, labels)
+
+    def to_toml(self, against: Priors | None = None, heading: str = "") -> str:
+        """The text of a file: of all priors, or of those that differ from ``against``.
+
+        Reading it back gives the same priors: the whole by `from_toml`, a part by
+        ``against.replace``.
+        """
+        if against is None:
+            return to_text(self.specs.values(), self.dim_labels, heading)
+        changed = [change.after for change in against.diff(self) if change.after is not None]
+        if not changed:
+            raise DataError("These priors do not differ from those given; there is nothing to write.")
+        return to_text(changed, KNOWN_LABELS, heading)
 
     def joined(self, other: Priors, where: str) -> Priors:
         """These priors and `other`, read from `where`.
@@ -115,39 +159,55 @@ class Priors(Mapping[str, PriorSpec]):
                 raise DataError(f"{where}: dim '{dim}' has other labels in priors.toml; make them equal.")
         return Priors({**self.specs, **other.specs}, {**self.dim_labels, **other.dim_labels})
 
-    def override(self, changes: Path | str | Mapping[str, Any]) -> Priors:
+    def replace(
+        self,
+        changes: Path | str | Mapping[str, Any] | None = None,
+        /,
+        **named: Mapping[str, Any] | Elicited | PriorSpec,
+    ) -> Priors:
         """Change any subset; of a prior only the keys given change.
 
         Parameters
         ----------
         changes
             A TOML file with tables ``[priors.NAME]``, or a dict from names to such tables.
-            Instead of all parameters, ``interval = [lo, hi]`` and ``mass = 0.9`` ask for the
-            distribution of maximum entropy with that mass in the interval.
+        **named
+            The same by name. A value is such a table, a whole `PriorSpec`, or what was said of the
+            parameter: ``phi=interval(0.6, 0.9)``.
+
+        Notes
+        -----
+        Instead of all parameters, ``interval = [lo, hi]`` with ``mass = 0.9``, ``quartiles = [a, b, c]``,
+        ``roulette = { edges = [...], chips = [...] }`` or a table ``elicited`` say what the parameters
+        should express. A table of some labels leaves the others as they are.
 
         Raises
         ------
         DataError
             One sentence that names the file, the prior and the remedy.
         """
-        if isinstance(changes, Mapping):
-            if not changes:
-                return self
+        if changes is None or isinstance(changes, Mapping):
             where = "Override"
-            tables = _tables(changes if set(changes) <= {"priors", "dims"} else {"priors": changes}, where)
+            given: dict[str, Any] = dict(changes or {})
+            if {"priors"} <= set(given) <= {"priors", "dims"}:
+                given = dict(read_tables(given, where))
         else:
             where = str(changes)
-            tables = _tables(_read(Path(changes)), where)
+            given = dict(read_tables(parse(read_text(Path(changes)), where), where))
         specs = dict(self.specs)
-        for name, row in tables.items():
+        for name, change in (given | named).items():
             if name not in specs:
                 raise DataError(f"{where}: there is no prior '{name}'; {nearest(name, specs)}.")
-            specs[name] = self._changed_spec(specs[name], row, f"{where}: prior '{name}'")
+            specs[name] = self._changed_spec(specs[name], _row(change), f"{where}: prior '{name}'")
         return replace(self, specs=specs)
 
+    def override(self, changes: Path | str | Mapping[str, Any]) -> Priors:
+        """`replace`, by its older name."""
+        return self.replace(changes)
+
     def _changed_spec(self, old: PriorSpec, row: Mapping[str, Any], at: str) -> PriorSpec:
-        _check_keys(row, OVERRIDE_KEYS, at)
-        if "dims" in row and (dims := _read_dim_names(row["dims"], at)) != old.dims:
+        check_keys(row, OVERRIDE_KEYS, at)
+        if "dims" in row and (dims := read_dim_names(row["dims"], at)) != old.dims:
             raise DataError(
                 f"{at} has dims {list(dims)} but the model needs {list(old.dims)}; leave 'dims' out."
             )
@@ -155,30 +215,72 @@ class Priors(Mapping[str, PriorSpec]):
             raise DataError(
                 f"{at} has support '{row['support']}' but the model needs '{old.support}'; leave it out."
             )
-        if "mass" in row and "interval" not in row:
-            raise DataError(f"{at} has 'mass' without 'interval'; give interval = [low, high].")
         family = read_family(row.get("family", old.family), at)
         given = row.get("parameters", {})
         if not isinstance(given, Mapping):
             raise DataError(f"{at}: parameters must be a table such as {{ mu = 0, sigma = 1 }}.")
-        if "interval" in row:
-            if family == "StudentT" and old.family == family:
-                given = {"nu": old.parameters["nu"], **given}
-            raw: Mapping[str, Any] = by_interval(family, given, row["interval"], row.get("mass", 0.9), at)
-        elif family == old.family:
-            raw = {**old.parameters, **{k: _merged(old.parameters.get(k), v) for k, v in given.items()}}
+        said = read_shorthand(row, at)
+        if said or ("elicited" in row and not given):
+            said = said or read_records(row["elicited"], at)
+            raw, said = self._said(old, family, given, said, at), _kept(old.elicited, said)
         else:
-            raw = given
+            # What was said of other numbers is no record of these.
+            said = read_records(row["elicited"], at) if "elicited" in row else old.elicited * (not given)
+            raw = self._merged(old, given) if family == old.family else given
+        pooling, spread = read_pooling(row, at, (old.pooling, old.spread))
         spec = replace(
             old,
             family=family,
             parameters=read_parameters(raw, family, old.dims, self.dim_labels, at),
             reason=read_string(row.get("reason", old.reason), "reason", at),
             source=read_string(row.get("source", old.source), "source", at),
+            pooling=pooling,
+            spread=spread,
+            elicited=said,
         )
         check_same_labels(spec, old, at)
         check(spec, at)
         return spec
+
+    def _said(
+        self,
+        old: PriorSpec,
+        family: str,
+        given: Mapping[str, Any],
+        records: tuple[Elicited, ...],
+        at: str,
+    ) -> dict[str, Any]:
+        """Parameters that express what was said, of all labels or of single ones."""
+        raw: dict[str, Any] = dict(old.parameters) if family == old.family else {}
+        for said in records:
+            if said.outcome:
+                raise DataError(
+                    f"{at}: what was said is about the outcome '{said.outcome}'; give the parameters too, "
+                    "or let `priors elicit` find them."
+                )
+            if said.label and family != old.family:
+                raise DataError(
+                    f"{at}: one label cannot have a {family} while the others have a {old.family}; "
+                    "leave the family as it is."
+                )
+            held = {k: float(v) for k, v in given.items() if isinstance(v, int | float)}
+            if family == "StudentT" and old.family == family and "nu" not in held:
+                held["nu"] = old.at(said.label)["nu"]
+            found = fit(said, family, held, at)
+            raw = dict(self._merged(replace(old, parameters=raw), labelled(found, said.label)))
+        return raw
+
+    def _merged(self, old: PriorSpec, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Old parameters with new ones in their place; a table of labels leaves the others alone."""
+        raw: dict[str, Any] = dict(old.parameters)
+        for key, new in given.items():
+            before: Parameter | None = old.parameters.get(key)
+            if isinstance(before, float) and isinstance(new, Mapping):
+                fitting = [d for d in old.dims if set(new) <= set(self.dim_labels.get(d, ()))]
+                before = dict.fromkeys(self.dim_labels[fitting[0]], before) if fitting else None
+            both = isinstance(before, dict) and isinstance(new, Mapping)
+            raw[key] = {**before, **new} if both else new  # type: ignore[dict-item]
+        return raw
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -211,24 +313,36 @@ class Priors(Mapping[str, PriorSpec]):
         from pymc_extras.prior import Prior
 
         plain = {k: v.item() if v.ndim == 0 else v for k, v in values.items()}
+        if spec.pooling != "none":
+            return Pooled(Prior(spec.family, **plain), spec.dims, spec.spread, *bounds_of(spec.support, name))
         return Prior(spec.family, dims=spec.dims or None, **plain)
+
+    def diff(self, other: Priors) -> list[Change]:
+        """What differs in ``other``, in the order of these priors and then of those that only it has."""
+        names = [*self.specs, *(n for n in other.specs if n not in self.specs)]
+        found = []
+        for name in names:
+            was, now = self.specs.get(name), other.specs.get(name)
+            keys = COMPARED if was is None or now is None else _different(was, now)
+            if keys:
+                found.append(Change(name, was, now, keys))
+        return found
 
     def changed(self, default: Priors) -> list[dict[str, str]]:
         """What differs from ``default``: a list of name, default and used, the latter two as text."""
-        names = [*default.specs, *(n for n in self.specs if n not in default.specs)]
-        pairs = [(n, default.specs.get(n), self.specs.get(n)) for n in names]
         return [
-            {"name": n, "default": was.text if was else "(none)", "used": now.text if now else "(none)"}
-            for n, was, now in pairs
-            if was is None or now is None or (was.family, was.parameters) != (now.family, now.parameters)
+            {
+                "name": change.name,
+                "default": change.before.text if change.before else "(none)",
+                "used": change.after.text if change.after else "(none)",
+            }
+            for change in default.diff(self)
+            if change.decides
         ]
 
     def canonical(self) -> str:
         """Canonical JSON of what decides the draws; reasons and sources are left out."""
-        content = {
-            name: {"family": s.family, "parameters": dict(s.parameters), "dims": list(s.dims)}
-            for name, s in self.specs.items()
-        }
+        content = {name: _canonical(spec) for name, spec in self.specs.items()}
         return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     def content_hash(self) -> str:
@@ -236,57 +350,38 @@ class Priors(Mapping[str, PriorSpec]):
         return hashlib.sha256(self.canonical().encode()).hexdigest()
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise DataError(f"{path}: the prior file cannot be read ({reason}); check its path.") from error
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        found = re.search(r"at line (\d+)", str(error))
-        above = text.splitlines()[: int(found[1])] if found else text.splitlines()
-        heads = [h[1] for line in above if (h := re.match(r"\s*\[priors\.([^\]]+)\]", line))]
-        prior = f"prior '{heads[-1].strip()}': " if heads else ""
-        raise DataError(f"{path}: {prior}not valid TOML: {error}; correct that line.") from error
+def _canonical(spec: PriorSpec) -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "family": spec.family,
+        "parameters": dict(spec.parameters),
+        "dims": list(spec.dims),
+    }
+    if spec.pooling != "none":
+        content |= {"pooling": spec.pooling, "spread": spec.spread}
+    return content
 
 
-def _tables(
-    content: Mapping[str, Any], where: str, known: Sequence[str] = ("priors", "dims")
-) -> Mapping[str, Mapping[str, Any]]:
-    for key in content:
-        if key not in known:
-            raise DataError(f"{where}: unknown table '{key}'; a prior is written as [priors.{key}].")
-    tables = content.get("priors", {})
-    if not isinstance(tables, Mapping) or not tables:
-        raise DataError(f"{where}: there is no prior; write each as a table [priors.NAME].")
-    for name, row in tables.items():
-        if not isinstance(row, Mapping):
-            raise DataError(f"{where}: prior '{name}' must be a table [priors.{name}] with its family.")
-    return tables
+def _different(was: PriorSpec, now: PriorSpec) -> tuple[str, ...]:
+    return tuple(key for key in COMPARED if getattr(was, key) != getattr(now, key))
 
 
-def _read_dims(dims: Any, where: str) -> dict[str, tuple[str, ...]]:
-    if not isinstance(dims, Mapping):
-        raise DataError(f"{where}: 'dims' must be a table from dims to lists of labels.")
-    for dim, labels in dims.items():
-        if not (isinstance(labels, list) and labels and all(isinstance(v, str) for v in labels)):
-            raise DataError(f"{where}: the labels of dim '{dim}' must be a list of words.")
-    return {dim: tuple(labels) for dim, labels in dims.items()}
+def _row(change: Any) -> Any:
+    """A change as a table of a file."""
+    if isinstance(change, Elicited):
+        return {"elicited": change}
+    if isinstance(change, PriorSpec):
+        keys = (*COMPARED, "dims", "support")
+        return {key: getattr(change, key) for key in keys if key != "elicited" or change.elicited}
+    return change
 
 
-def _read_dim_names(value: Any, at: str) -> tuple[str, ...]:
-    if not (isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)):
-        raise DataError(f'{at}: dims must be a list of names such as ["theatre"].')
-    return tuple(value)
+def labelled(parameters: Mapping[str, float], label: str) -> Mapping[str, Any]:
+    """Parameters of one label as tables."""
+    return {key: {label: value} for key, value in parameters.items()} if label else parameters
 
 
-def _check_keys(row: Mapping[str, Any], allowed: Sequence[str], at: str) -> None:
-    for key in row:
-        if key not in allowed:
-            raise DataError(f"{at} has an unknown key '{key}'; {nearest(key, allowed)}.")
-
-
-def _merged(old: Any, new: Any) -> Any:
-    return {**old, **new} if isinstance(old, Mapping) and isinstance(new, Mapping) else new
+def _kept(old: tuple[Elicited, ...], new: tuple[Elicited, ...]) -> tuple[Elicited, ...]:
+    """Records after new ones: one about a label replaces that label's, one about all replaces all."""
+    for said in new:
+        old = (*(one for one in old if said.label and one.label != said.label), said)
+    return old
