@@ -254,6 +254,17 @@ def known_spending(
     return KnownSpending(origin, cut, tuple(growth), growth)
 
 
+def log_levels(known: KnownSpending) -> dict[str, np.ndarray]:
+    """By state, 100 x log level of the years of its growth and the year before the first."""
+    levels = spending_levels(known.store)
+    own = levels[levels["release"] == _release_at(levels, known.origin)]
+    out = {}
+    for state, growth in known.growth.items():
+        values = own[own["state"] == state].set_index("year")["value"]
+        out[state] = 100.0 * np.log(values.loc[growth.index[0] - 1 : growth.index[-1]].to_numpy(float))
+    return out
+
+
 def _release_at(levels: pd.DataFrame, origin: SpendingOrigin) -> str:
     """The release published last; the cut release where no real one was out."""
     real = levels[~levels["pseudo"]] if origin.kind == "real" else levels[levels["pseudo"]]
@@ -341,7 +352,9 @@ def with_vintages(store: Store, path: Path | str) -> Store:
         where=store.where[own].reset_index(drop=True),
     )
     if SPENDING not in set(read_observations(path)["series"]):
-        raise DataError(f"{path}: no row of the series {SPENDING}; give one vintage table of military spending.")
+        raise DataError(
+            f"{path}: no row of the series {SPENDING}; give one vintage table of military spending."
+        )
     mixed = bare.with_files(observations=path)
     _one_source(mixed, path)
     levels = spending_levels(mixed)
