@@ -208,7 +208,8 @@ def load_cells(folder: Path, task: Task, *, seed: int = 1) -> pd.DataFrame:
     for cell in task.cells():
         if record := kept.finished(cell):
             own = {name: record[name] for name in RECORD_COLUMNS[3:]}
-            rows.append({**asdict(cell), **own, **record["diagnostics"]})
+            known = {k: math.nan if v is None else v for k, v in record["diagnostics"].items()}
+            rows.append({**asdict(cell), **own, **known})
     return pd.DataFrame(rows, columns=None if rows else list(RECORD_COLUMNS))
 
 

@@ -226,7 +226,6 @@ class DaskPool:
         cell, future, started = self._running.pop(worker)
         with suppress(Exception):
             self._client.cancel([future], force=True)
-        self._notes.append(f"Worker {worker} is gone; {cell.model} at {cell.origin} goes to another.")
         failure = Failure("WorkerLost", f"the worker {worker} went away while it ran the cell")
         return Ran(cell, time.monotonic() - started, failure=failure, worker=worker, lost=True)
 

@@ -64,7 +64,7 @@ def live_components(store: Store, as_of: pd.Timestamp, horizons: tuple[int, ...]
     ladder = read_ladder(known, origin)
     parts = []
     for horizon in horizons:
-        found = simple_methods(ladder, horizon, lagged_logit(ladder.until(_last_fit(origin)), horizon))
+        found = simple_methods(ladder, horizon, lagged_logit(ladder.until(last_fit(origin)), horizon))
         parts += [
             pd.DataFrame({"theatre": THEATRES, "method": m, "horizon": horizon, "probability": found[m]})
             for m in LIVE
@@ -95,7 +95,7 @@ def baseline_probabilities(
     for horizon in horizons:
         fitted: dict[pd.Timestamp, LaggedLogit] = {}
         for origin in origins(horizon, last=last):
-            at = _last_fit(origin)
+            at = last_fit(origin)
             if at not in fitted:
                 fitted[at] = lagged_logit(ladder.until(at), horizon, solver)
             found = simple_methods(ladder.until(origin), horizon, fitted[at])
@@ -270,7 +270,7 @@ def penalised_logit(
     return beta[:-1], float(beta[-1])
 
 
-def _last_fit(origin: pd.Timestamp) -> pd.Timestamp:
+def last_fit(origin: pd.Timestamp) -> pd.Timestamp:
     """The month of the last yearly fit: the newest December, as in the protocol."""
     return max(
         pd.Timestamp(year=origin.year - (origin.month < FIRST_ORIGIN.month), month=12, day=1), FIRST_ORIGIN

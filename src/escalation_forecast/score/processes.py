@@ -113,8 +113,10 @@ class ProcessPool:
         except Exception as error:  # a result that this process cannot read is the cell's fault
             failure = Failure(type(error).__name__, f"the result cannot be read: {error}")
             return Ran(cell, seconds, failure=failure, worker=name)
-        said = f"was ended by signal {-code}" if code and code < 0 else f"ended with exit code {code}"
-        message = f"the process of the cell {said}, perhaps for want of memory; it runs again next time"
+        killed = code is not None and code < 0
+        said = f"was ended by signal {-(code or 0)}" if killed else f"ended with exit code {code}"
+        guess = ", perhaps for want of memory" if code == -signal.SIGKILL else ""
+        message = f"the process of the cell {said}{guess}; it is tried again next time"
         return Ran(cell, seconds, failure=Failure("WorkerLost", message), worker=name)
 
     def _drop(self, name: str) -> int | None:

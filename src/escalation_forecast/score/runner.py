@@ -216,6 +216,9 @@ class _Run:
                 if ran.lost and lost[ran.cell] < self.retries:
                     lost[ran.cell] += 1
                     queue.pending.insert(0, ran.cell)
+                    tell.say(
+                        f"Worker {ran.worker} lost {ran.cell.model} at {ran.cell.origin}; it runs again."
+                    )
                     continue
                 self.keep(ran)
                 left = time_left([*queue.pending, *running], self.seconds, pool.workers())
