@@ -254,10 +254,15 @@ def known_spending(
     return KnownSpending(origin, cut, tuple(growth), growth)
 
 
+def origin_levels(known: KnownSpending) -> pd.DataFrame:
+    """Rows of `spending_levels` of the release that an origin stands on, all states."""
+    levels = spending_levels(known.store)
+    return levels[levels["release"] == _release_at(levels, known.origin)]
+
+
 def log_levels(known: KnownSpending) -> dict[str, np.ndarray]:
     """By state, 100 x log level of the years of its growth and the year before the first."""
-    levels = spending_levels(known.store)
-    own = levels[levels["release"] == _release_at(levels, known.origin)]
+    own = origin_levels(known)
     out = {}
     for state, growth in known.growth.items():
         values = own[own["state"] == state].set_index("year")["value"]
