@@ -195,7 +195,7 @@ class Priors(Mapping[str, PriorSpec]):
             where = str(changes)
             given = dict(read_tables(parse(read_text(Path(changes)), where), where))
         specs = dict(self.specs)
-        for name, change in (given | named).items():
+        for name, change in {**given, **named}.items():
             if name not in specs:
                 raise DataError(f"{where}: there is no prior '{name}'; {nearest(name, specs)}.")
             specs[name] = self._changed_spec(specs[name], _row(change), f"{where}: prior '{name}'")
@@ -220,6 +220,7 @@ class Priors(Mapping[str, PriorSpec]):
         if not isinstance(given, Mapping):
             raise DataError(f"{at}: parameters must be a table such as {{ mu = 0, sigma = 1 }}.")
         said = read_shorthand(row, at)
+        raw: Mapping[str, Any]
         if said or ("elicited" in row and not given):
             said = said or read_records(row["elicited"], at)
             raw, said = self._said(old, family, given, said, at), _kept(old.elicited, said)

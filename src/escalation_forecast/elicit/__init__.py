@@ -1,0 +1,1 @@
+"""Priors in a forecaster's hands: stated on outcomes, checked against bounds, seen in plots."""
