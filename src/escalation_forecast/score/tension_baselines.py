@@ -44,9 +44,7 @@ def pairs(known: Tension) -> int:
     return int(known.months.searchsorted(FIRST_PAIR))
 
 
-def least_squares(
-    inputs: np.ndarray, target: np.ndarray, now: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def least_squares(inputs: np.ndarray, target: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Ordinary least squares of each series on its own inputs.
 
     Parameters

@@ -122,7 +122,7 @@ class Predictive:
     values : numpy.ndarray
         (series, point), in any order.
     weights : numpy.ndarray
-        (point,), adding to one.
+        (series, point), each row adding to one.
     """
 
     values: np.ndarray
@@ -131,19 +131,26 @@ class Predictive:
     @classmethod
     def equal(cls, values: np.ndarray) -> Self:
         """Points that weigh the same."""
-        return cls(values, np.full(values.shape[1], 1.0 / values.shape[1]))
+        return cls(values, np.full(values.shape, 1.0 / values.shape[1]))
 
     def sorted(self) -> tuple[np.ndarray, np.ndarray]:
         """Points in order and the distribution function at each, both (series, point)."""
         order = np.argsort(self.values, axis=1)
         values = np.take_along_axis(self.values, order, axis=1)
-        return values, np.minimum(np.cumsum(self.weights[order], axis=1), 1.0)
+        weights = np.take_along_axis(self.weights, order, axis=1)
+        return values, np.minimum(np.cumsum(weights, axis=1), 1.0)
 
-    def quantile(self, p: float) -> np.ndarray:
-        """Smallest point whose distribution function reaches ``p``, (series,)."""
+    def quantiles(self, levels: Sequence[float] | np.ndarray) -> np.ndarray:
+        """Smallest point at which the distribution function reaches each level, (series, level)."""
         values, below = self.sorted()
-        position = (below < p - 1e-12).sum(axis=1)
-        return values[np.arange(len(values)), np.minimum(position, values.shape[1] - 1)]
+        wanted = np.asarray(levels, float) - 1e-12
+        last = values.shape[1] - 1
+        return np.stack(
+            [
+                row[np.minimum(np.searchsorted(reached, wanted), last)]
+                for row, reached in zip(values, below, strict=True)
+            ]
+        )
 
     def crps(self, truth: np.ndarray) -> np.ndarray:
         """Continuous ranked probability score E|X - y| - E|X - X'|/2, (series,), exact for the points."""
@@ -164,22 +171,21 @@ def mixture(parts: Sequence[Predictive], weights: Sequence[float] | np.ndarray |
     kept = [(part, share) for part, share in zip(parts, shares, strict=True) if share > 0.0]
     return Predictive(
         np.concatenate([part.values for part, _ in kept], axis=1),
-        np.concatenate([share * part.weights for part, share in kept]),
+        np.concatenate([share * part.weights for part, share in kept], axis=1),
     )
 
 
 def score_rows(
     predictive: Predictive, names: Sequence[str], truth: np.ndarray
 ) -> Iterator[dict[str, float | str]]:
-    """One row for each series with a known truth: truth, outcome, median, crps, error, pit, inside."""
+    """One row for each series with a known outcome: outcome, median, crps, abs_error, pit, inside."""
     tail = (1.0 - INTERVAL) / 2.0
-    median, low, high = (predictive.quantile(p) for p in (0.5, tail, 1.0 - tail))
+    low, median, high = predictive.quantiles([tail, 0.5, 1.0 - tail]).T
     crps, pit = predictive.crps(truth), predictive.pit(truth)
     for k, name in enumerate(names):
         if np.isfinite(truth[k]):
             yield {
                 "series": name,
-                "truth": "log index",
                 "outcome": float(truth[k]),
                 "median": float(median[k]),
                 "crps": float(crps[k]),
