@@ -35,6 +35,7 @@ PACKAGES: Final = (
 )  # fmt: skip
 CONNECT_SECONDS: Final = 20.0
 LOOK_SECONDS: Final = 1.0
+IDLE_SECONDS: Final = 0.1
 # One cell at a time in a process, whatever its number of threads: programs share their buffers.
 _ONE = threading.Lock()
 
@@ -144,6 +145,7 @@ class DaskPool:
         self._asked: dict[str, Future] = {}
         self._running: dict[str, tuple[Cell, Future, float]] = {}
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._there: dict[str, Any] = {}
         self._looked, self._alone_since = 0.0, time.monotonic()
         try:
             with warnings.catch_warnings():
@@ -186,7 +188,9 @@ class DaskPool:
     def wait(self, seconds: float) -> list[Ran]:
         ended: list[Ran] = []
         with suppress(queue.Empty):
-            ended += self._collect(self._ended.get(timeout=min(seconds, LOOK_SECONDS)))
+            ended += self._collect(
+                self._ended.get(timeout=seconds if self._running else min(seconds, IDLE_SECONDS))
+            )
         self._look()
         return ended + [self._lost(worker) for worker in list(self._running) if worker not in self._usable]
 
@@ -232,24 +236,20 @@ class DaskPool:
     # --- workers that come and go
 
     def _look(self) -> None:
-        """Take in who is there now; at most once a second, as the scheduler has to be asked."""
-        if (now := time.monotonic()) - self._looked < LOOK_SECONDS:
-            return
-        self._looked = now
-        there = self._present()
-        for address in [a for a in self._usable if a not in there]:
-            del self._usable[address]
-        for address in [a for a in self._asked if a not in there]:
-            self._asked.pop(address).release()
-        for address, worker in there.items():
-            if address in self._usable or address in self._refused:
-                continue
-            if address not in self._asked:
-                self._asked[address] = self._client.submit(
-                    inspect_worker, self._tasks, self._seed, workers=[address], pure=False
-                )
-            elif self._asked[address].done():
-                self._admit(address, worker, self._asked.pop(address))
+        """Take in who is there now; the scheduler is asked at most once a second."""
+        if (now := time.monotonic()) - self._looked >= LOOK_SECONDS:
+            self._looked, self._there = now, self._present()
+            for address in [a for a in self._usable if a not in self._there]:
+                del self._usable[address]
+            for address in [a for a in self._asked if a not in self._there]:
+                self._asked.pop(address).release()
+            for address in self._there:
+                if address not in {*self._usable, *self._refused, *self._asked}:
+                    self._asked[address] = self._client.submit(
+                        inspect_worker, self._tasks, self._seed, workers=[address], pure=False
+                    )
+        for address in [a for a, answer in self._asked.items() if answer.done()]:
+            self._admit(address, self._there[address], self._asked.pop(address))
         self._keep_waiting(now)
 
     def _present(self) -> dict[str, Any]:
