@@ -109,7 +109,9 @@ def shared_cases(
     wanted = known if models is None else list(dict.fromkeys(models))
     for model in wanted:
         if model not in known:
-            raise DataError(f"No case of model `{model}`{nearest(model, known)}; scored are {', '.join(known)}.")
+            raise DataError(
+                f"No case of model `{model}`{nearest(model, known)}; scored are {', '.join(known)}."
+            )
     own = cases[cases["model"].isin(wanted)]
     keys = [*case, "model"]
     twice = own.duplicated(keys)
@@ -119,7 +121,9 @@ def shared_cases(
         raise DataError(f"A case is scored twice ({place}); leave one run of it out.")
     wide = own.set_index(keys)[score].unstack("model")[wanted].dropna()
     if wide.empty:
-        raise DataError(f"The models {', '.join(wanted)} share no case with a {score}; score the same origins.")
+        raise DataError(
+            f"The models {', '.join(wanted)} share no case with a {score}; score the same origins."
+        )
     return wide
 
 
@@ -154,7 +158,8 @@ def skill_table(
     ranks = {origin: k for k, origin in enumerate(order)}
     others = [name for name in cases["model"].unique() if name != reference] if models is None else models
     rows = []
-    for horizon, part in cases.groupby("horizon", sort=True):
+    for horizon in sorted(int(value) for value in cases["horizon"].unique()):
+        part = cases[cases["horizon"] == horizon]
         present = set(part["model"])
         for model in others:
             if model == reference or not {model, reference} <= present:
@@ -164,12 +169,12 @@ def skill_table(
             sums = grouped.sum().sort_index(key=lambda labels: labels.map(ranks))
             counts = grouped.size().reindex(sums.index).to_numpy(float)
             own, ref = sums[model].to_numpy(float), sums[reference].to_numpy(float)
-            low, high = _interval(own, ref, int(horizon), replicates, seed)
+            low, high = _interval(own, ref, horizon, replicates, seed)
             gap = (own - ref) / counts
-            statistic, p = diebold_mariano(gap, int(horizon))
+            statistic, p = diebold_mariano(gap, horizon)
             rows.append(
                 {
-                    "horizon": int(horizon), "model": model, "reference": reference,
+                    "horizon": horizon, "model": model, "reference": reference,
                     "n_cases": len(wide), "n_origins": len(sums),
                     "mean": own.sum() / len(wide), "reference_mean": ref.sum() / len(wide),
                     "skill": skill(own, ref), "low": low, "high": high, "dm": statistic, "p": p,

@@ -6,7 +6,7 @@ Scores are by case and smaller is better. scoringrules and scikit-learn, both in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Final
 
@@ -149,7 +149,9 @@ def corp(
     """
     p, y = np.asarray(p, float), np.asarray(y, float)
     if not len(p) or len(p) != len(y):
-        raise DataError(f"There are {len(p)} probabilities for {len(y)} outcomes; give one each, at least one.")
+        raise DataError(
+            f"There are {len(p)} probabilities for {len(y)} outcomes; give one each, at least one."
+        )
     if not (((p >= 0) & (p <= 1)).all() and np.isin(y, (0.0, 1.0)).all()):
         raise DataError("Probabilities lie between 0 and 1 and outcomes are 0 or 1; leave unknown cases out.")
     recalibrated = _isotonic(p, y)
@@ -177,7 +179,9 @@ def _bounds(draws: np.ndarray, level: float) -> np.ndarray:
     return np.asarray(np.quantile(draws, [0.5 - level / 2.0, 0.5 + level / 2.0], axis=-1))
 
 
-def _array(function: Callable[..., Any], outcome: Sequence[float] | np.ndarray, *forecast: Any, **more: Any) -> Any:
+def _array(
+    function: Callable[..., Any], outcome: np.ndarray, *forecast: np.ndarray, **more: Any
+) -> np.ndarray:
     parts = [np.asarray(part, float) for part in forecast]
     return np.asarray(function(np.asarray(outcome, float), *parts, **more), float)
 

@@ -126,7 +126,8 @@ def fit_pooled_ar1(growth: Growth) -> tuple[float, dict[str, float], np.ndarray,
     slope = sum(float(x @ y) / v for y, x, v in pairs.values()) / moving if moving else 0.0
     slope = float(np.clip(slope, -MAX_SLOPE, MAX_SLOPE))
     means = {s: float(g.mean()) for s, g in growth.items()}
-    se2 = {s: g.var(ddof=1) / len(g) * (1.0 + slope) / (1.0 - slope) for s, g in growth.items()}
+    widening = (1.0 + slope) / (1.0 - slope)
+    se2 = {s: float(g.var(ddof=1)) / len(g) * widening for s, g in growth.items()}
     spread = float(np.var(list(means.values()), ddof=1)) if len(means) > 1 else 0.0
     tau2 = max(spread - float(np.mean([min(v, MAX_SE2) for v in se2.values()])), MIN_TAU2)
     centre = float(np.median(list(means.values())))
@@ -148,16 +149,20 @@ def _pooled_ar1(known: KnownSpending, seed: int, n: int) -> Draws:
             g[-1],
             means[state] * (1.0 - slope),
             slope,
-            scale[state] * _rng(seed, "pooled_ar1", state).choice(residuals, size=(n, STEPS)),
+            scale[state] * _rng(known, seed, "pooled_ar1", state).choice(residuals, size=(n, STEPS)),
         )
         for state, g in growth.items()
     }
 
 
-def _hier(known: KnownSpending, seed: int, n: int) -> Draws:
+def _hier_fit(known: KnownSpending, seed: int, n: int) -> tuple[Draws, dict[str, float]]:
     from escalation_forecast.score.spending_hier import hier_draws
 
-    return hier_draws(_growth(known), seed, n)[0]
+    return hier_draws(_growth(known), int(_rng(known, seed, "hier").integers(2**31)), n)
+
+
+def _hier(known: KnownSpending, seed: int, n: int) -> Draws:
+    return _hier_fit(known, seed, n)[0]
 
 
 ON_GROWTH: Final[dict[str, OneState]] = {
@@ -205,7 +210,7 @@ def draws_by_state(name: str, known: KnownSpending, seed: int, n: int = N_DRAWS)
     out = {}
     for state, series in inputs.items():
         try:
-            out[state] = method(series, _rng(seed, name, state), n)
+            out[state] = method(series, _rng(known, seed, name, state), n)
         except (ArithmeticError, NotImplementedError, ValueError) as error:
             raise DataError(
                 f"{name} could not be fitted to {state} at origin {known.origin.label} ({error}); leave the "
@@ -227,9 +232,7 @@ def _forecast(name: str, known: KnownSpending, seed: int) -> xr.Dataset:
     started = time.perf_counter()
     more: dict[str, float] = {}
     if name == "hier":
-        from escalation_forecast.score.spending_hier import hier_draws
-
-        draws, more = hier_draws(_growth(known), seed, N_DRAWS)
+        draws, more = _hier_fit(known, seed, N_DRAWS)
     else:
         draws = draws_by_state(name, known, seed)
     out = as_dataset(draws, known)
@@ -261,5 +264,7 @@ def _growth(known: KnownSpending) -> dict[str, np.ndarray]:
     return {state: known.growth[state].to_numpy(float) for state in known.states}
 
 
-def _rng(seed: int, method: str, state: str) -> np.random.Generator:
-    return np.random.default_rng([seed, *method.encode(), 0, *state.encode()])
+def _rng(known: KnownSpending, seed: int, method: str, state: str = "") -> np.random.Generator:
+    """A stream of its own, so that Monte Carlo errors do not add up over origins."""
+    words = "\0".join((known.origin.label, method, state))
+    return np.random.default_rng([seed, *words.encode()])

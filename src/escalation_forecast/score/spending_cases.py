@@ -6,27 +6,34 @@ is the year of the origin's release, in points of 100 x log difference and alway
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
 
 from escalation_forecast.schema import DataError
+from escalation_forecast.score.spending_vintages import (
+    growth_of,
+    last_run,
+    newest_label,
+    spending_levels,
+    spending_states,
+    with_vintages,
+)
 from escalation_forecast.store import LeakError, Store
-from escalation_forecast.tables import nearest, read_observations
+from escalation_forecast.tables import nearest
 
-SPENDING: Final = "milex_constant"
+__all__ = [
+    "CASE", "FIRST_PRINT", "HORIZONS", "KnownSpending", "SpendingOrigin", "known_spending", "log_levels",
+    "origin_levels", "origins", "outcomes", "select_origins", "with_vintages",
+]  # fmt: skip
+
 HORIZONS: Final = (1, 2, 3)
 MIN_GROWTH: Final = 8
 FIRST_PRINT: Final = "first_print"
-# What a release without rows of its own past is taken to have been known at, in the year after.
-PSEUDO_DAY: Final = "04-30"
-PSEUDO_MARK: Final = "pseudo_vintage"
 REAL7: Final = (2017, 2018, 2020, 2021, 2023, 2024, 2025)
 PSEUDO14: Final = tuple(range(2003, 2017))
 CASE: Final = ("origin", "horizon", "state")
@@ -68,52 +75,6 @@ class KnownSpending:
     store: Store
     states: tuple[str, ...]
     growth: dict[str, pd.Series]
-
-
-def spending_levels(store: Store) -> pd.DataFrame:
-    """Positive levels of every unit in every release, whatever states the package knows.
-
-    Returns
-    -------
-    pandas.DataFrame
-        release, state, year, value (constant prices of the release), published_at, pseudo (release is cut
-        from a later one), release_year (the year after the last that the release covers).
-    """
-    frame = store.releases(SPENDING)
-    frame = frame[frame["value"] > 0].sort_values("published_at", kind="stable")
-    out = pd.DataFrame(
-        {
-            "release": frame["release"].astype("str"),
-            "state": frame["unit"].astype("str"),
-            "year": frame["period_start"].dt.year.astype("int64"),
-            "value": frame["value"].astype("float64"),
-            "published_at": frame["published_at"],
-        }
-    ).drop_duplicates(["release", "state", "year"], keep="last")
-    marked = frame["quality"].str.split(";").map(lambda words: PSEUDO_MARK in words)
-    days = frame.groupby("release")["published_at"].nunique()
-    all_marked = marked.groupby(frame["release"]).all()
-    # rows of a cut release became known year by year, those of a published one on its day
-    pseudo = set(days.index[(days > 1) & all_marked.reindex(days.index)])
-    out["pseudo"] = out["release"].isin(pseudo)
-    out["release_year"] = out.groupby("release")["year"].transform("max") + 1
-    return out.sort_values(["release", "state", "year"], ignore_index=True)
-
-
-def growth_of(levels: pd.DataFrame) -> pd.Series:
-    """100 x log growth by year of one state in one release; years without the year before are left out."""
-    logs = np.log(levels.set_index("year")["value"].sort_index())
-    steps = 100.0 * logs.diff()
-    consecutive = np.diff(logs.index.to_numpy(), prepend=logs.index[0] - 2 if len(logs) else 0) == 1
-    out: pd.Series = steps[consecutive]
-    return out
-
-
-def last_run(growth: pd.Series) -> pd.Series:
-    """The last unbroken run of years."""
-    years = growth.index.to_numpy()
-    breaks = np.flatnonzero(np.diff(years) != 1)
-    return growth.iloc[breaks[-1] + 1 :] if len(breaks) else growth
 
 
 def origins(store: Store) -> tuple[SpendingOrigin, ...]:
@@ -200,11 +161,6 @@ def _named(name: str, held: tuple[SpendingOrigin, ...], store: Store) -> list[Sp
     )
 
 
-def spending_states(store: Store) -> tuple[str, ...]:
-    """Units with spending in any release, in alphabetical order."""
-    return tuple(sorted(set(store.releases(SPENDING)["unit"].astype("str"))))
-
-
 def known_spending(
     store: Store, origin: SpendingOrigin, states: Sequence[str] | None = None
 ) -> KnownSpending:
@@ -248,8 +204,8 @@ def known_spending(
             growth[state] = run
     if not growth:
         raise DataError(
-            f"At origin {origin.label} no state has {MIN_GROWTH} growth rates up to {origin.release_year - 1}; "
-            "choose other states or later origins."
+            f"At origin {origin.label} no state has {MIN_GROWTH} growth rates up to "
+            f"{origin.release_year - 1}; choose other states or later origins."
         )
     return KnownSpending(origin, cut, tuple(growth), growth)
 
@@ -279,13 +235,6 @@ def _release_at(levels: pd.DataFrame, origin: SpendingOrigin) -> str:
     return str(days.sort_values(["day", "year"]).index[-1])
 
 
-def newest_label(store: Store) -> str:
-    """The truth of settled figures, ``release_2026``: that of the release published last."""
-    levels = spending_levels(store)
-    real = levels[~levels["pseudo"]].sort_values(["published_at", "release_year"], kind="stable")
-    return f"release_{real['release'].iloc[-1]}"
-
-
 def outcomes(
     store: Store, origin: SpendingOrigin, states: Iterable[str], horizons: Sequence[int] = HORIZONS
 ) -> pd.DataFrame:
@@ -303,102 +252,29 @@ def outcomes(
     """
     levels = spending_levels(store)
     real = levels[~levels["pseudo"] & (levels["release_year"] > origin.release_year)]
-    days = real.groupby("release")["published_at"].max()
-    order = list(days.reset_index().sort_values(["published_at", "release"])["release"])
-    years = real.groupby("release")["release_year"].first()
+    days = real.groupby("release").agg(day=("published_at", "max"), year=("release_year", "first"))
+    days = days.sort_values(["day", "year"])
+    releases, covers = [str(name) for name in days.index], days["year"].to_numpy(int)
+    base, wanted = origin.release_year - 1, list(states)
+    years = list(range(base, base + max(horizons) + 1))
+    wide = real.pivot(index=["release", "year"], columns="state", values="value")
+    grid = wide.reindex(index=pd.MultiIndex.from_product([releases, years]), columns=wanted).to_numpy(float)
+    logs = 100.0 * np.log(grid).reshape(len(releases), len(years), len(wanted))
     newest = newest_label(store)
-    base = origin.release_year - 1
     rows = []
-    for state in states:
-        tables = {
-            str(release): part.set_index("year")["value"]
-            for release, part in real[real["state"] == state].groupby("release")
-        }
+    for k, state in enumerate(wanted):
         for horizon in horizons:
-            target = base + horizon
-            whole = [r for r in order if r in tables and {target, target - 1, base} <= set(tables[r].index)]
-            prints = {FIRST_PRINT: whole[0]} if whole else {}
-            if newest.removeprefix("release_") in whole:
-                prints[newest] = newest.removeprefix("release_")
-            for truth, release in prints.items():
-                logs = np.log(tables[release])
+            whole = np.flatnonzero(np.isfinite(logs[:, [0, horizon - 1, horizon], k]).all(axis=1))
+            settled = [r for r in whole if f"release_{releases[r]}" == newest]
+            prints = dict(zip((FIRST_PRINT, newest), (*whole[:1], *settled), strict=False))
+            for truth, r in prints.items():
                 rows.append(
                     {
-                        "state": state, "horizon": horizon, "truth": truth, "target_year": target,
-                        "truth_release": release, "strict": int(years[release]) == target + 1,
-                        "outcome": 100.0 * float(logs[target] - logs[target - 1]),
-                        "outcome_cumulative": 100.0 * float(logs[target] - logs[base]),
+                        "state": state, "horizon": horizon, "truth": truth, "target_year": base + horizon,
+                        "truth_release": releases[r], "strict": int(covers[r]) == base + horizon + 1,
+                        "outcome": float(logs[r, horizon, k] - logs[r, horizon - 1, k]),
+                        "outcome_cumulative": float(logs[r, horizon, k] - logs[r, 0, k]),
                     }
                 )  # fmt: skip
     columns = ["state", "horizon", "truth", "target_year", "truth_release", "strict"]
     return pd.DataFrame(rows, columns=[*columns, "outcome", "outcome_cumulative"])
-
-
-def with_vintages(store: Store, path: Path | str) -> Store:
-    """The store with the spending of a user's table in the place of its own.
-
-    A table without a release cut by year gets one, from its earliest release: the figure of a year counts
-    as known at the end of April of the year after.
-
-    Parameters
-    ----------
-    store : not cut.
-    path : CSV with ``schema.OBSERVATION_COLUMNS``; other series in it are added.
-
-    Raises
-    ------
-    DataError
-        Naming file and row of what is wrong, or when the table has no spending.
-    """
-    own = store.observations["series"] != SPENDING
-    bare = dataclasses.replace(
-        store,
-        observations=store.observations[own].reset_index(drop=True),
-        where=store.where[own].reset_index(drop=True),
-    )
-    if SPENDING not in set(read_observations(path)["series"]):
-        raise DataError(
-            f"{path}: no row of the series {SPENDING}; give one vintage table of military spending."
-        )
-    mixed = bare.with_files(observations=path)
-    _one_source(mixed, path)
-    levels = spending_levels(mixed)
-    if levels.empty:
-        raise DataError(f"{path}: no figure of {SPENDING} is above zero; give levels in constant prices.")
-    if levels["pseudo"].any():
-        return mixed
-    days = levels.groupby("release")["published_at"].max().reset_index()
-    first = str(days.sort_values(["published_at", "release"])["release"].iloc[0])
-    return _with_cut(mixed, first)
-
-
-def _one_source(store: Store, path: Path | str) -> None:
-    frame = store.releases(SPENDING)
-    key = ["release", "unit", "period_start"]
-    twice = frame[frame.duplicated(key)]
-    if len(twice):
-        row = twice.iloc[0]
-        raise DataError(
-            f"{path}: release {row['release']} has {row['unit']} of {row['period_start']:%Y} from two sources; "
-            "keep one source in a release, or give each its own release."
-        )
-
-
-def _with_cut(store: Store, release: str) -> Store:
-    """Add the pseudo-release of a release: same figures, each known in the year after its own."""
-    observations = store.observations
-    chosen = (observations["series"] == SPENDING) & (observations["release"] == release)
-    rows, where = observations[chosen].copy(), store.where[chosen].copy()
-    day = pd.to_datetime((rows["period_start"].dt.year + 1).astype("str") + f"-{PSEUDO_DAY}")
-    earlier = (day < rows["published_at"]).to_numpy()
-    rows["published_at"] = day.astype(rows["published_at"].dtype)
-    rows["release"] = f"{release}p"
-    rows["quality"] = rows["quality"] + f";{PSEUDO_MARK}"
-    # Two dates at least, or the rows would be taken for a release published on one day.
-    if rows.loc[earlier, "published_at"].nunique() < 2:
-        return store
-    return dataclasses.replace(
-        store,
-        observations=pd.concat([observations, rows[earlier]], ignore_index=True),
-        where=pd.concat([store.where, where[earlier]], ignore_index=True),
-    )

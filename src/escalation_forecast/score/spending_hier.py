@@ -6,6 +6,7 @@ shape and swapped, so that the program is compiled once in a process and read fr
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
@@ -16,12 +17,14 @@ import pytensor.tensor as pt
 
 from escalation_forecast.compile import compile_model
 from escalation_forecast.fit import Settings, mixing, sample
+from escalation_forecast.score.cells import sampler_cores
 
 STEPS: Final = 3
 STATE_BLOCK: Final = 16
 PAIR_BLOCK: Final = 512
 PARAMETERS: Final = ("mean", "slope", "scale")
 SETTINGS: Final = Settings(tune=500, draws=1000, chains=2, cores=2, target_accept=0.9)
+"""Of the protocol; the cores are those the runner gives."""
 
 
 def hier_draws(
@@ -65,7 +68,8 @@ def fit_hier(
     n_states = STATE_BLOCK * -(-len(growth) // STATE_BLOCK)
     n_pairs = sum(len(g) - 1 for g in growth.values())
     data = _padded(growth, PAIR_BLOCK * -(-n_pairs // PAIR_BLOCK))
-    trace = sample(_program(n_states, len(data["weight"])).with_data(**data), settings, seed)
+    given = dataclasses.replace(settings, cores=min(settings.chains, sampler_cores()))
+    trace = sample(_program(n_states, len(data["weight"])).with_data(**data), given, seed)
     posterior = trace["posterior"].to_dataset()
     arrays = {name: posterior[name].values[..., : len(growth)] for name in PARAMETERS}
     arrays["nu"] = posterior["nu"].values

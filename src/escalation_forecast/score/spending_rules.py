@@ -18,10 +18,9 @@ from escalation_forecast.score.spending_cases import (
     HORIZONS,
     KnownSpending,
     SpendingOrigin,
-    newest_label,
     origin_levels,
-    spending_levels,
 )
+from escalation_forecast.score.spending_vintages import newest_label, spending_levels
 from escalation_forecast.store import Store
 
 __all__ = [
@@ -148,6 +147,7 @@ def rule_outcomes(store: Store, origin: SpendingOrigin) -> pd.DataFrame:
     }
     newest = newest_label(store)
     questions = {**RULES, COUNT: COUNT_RULE}
+    years = {str(release): int(year) for release, year in days["year"].items()}
     counts = {
         (question, release): counts_by_year(table, rule)
         for question, rule in questions.items()
@@ -166,7 +166,7 @@ def rule_outcomes(store: Store, origin: SpendingOrigin) -> pd.DataFrame:
                 rows.append(
                     {
                         "question": question, "horizon": horizon, "truth": truth, "target_year": target,
-                        "truth_release": release, "strict": int(days.loc[release, "year"]) == target + 1,
+                        "truth_release": release, "strict": years[release] == target + 1,
                         "outcome": float(count if question == COUNT else count >= rule.states),
                     }
                 )  # fmt: skip

@@ -99,7 +99,7 @@ def _models() -> Any:
         from statsforecast import models
     except ImportError:
         raise DataError(
-            "Automatic methods need statsforecast; install it with `pip install escalation-forecast[backtest]`, "
-            "or leave autoets, autoarima and theta out."
+            "Automatic methods need statsforecast; install it with "
+            "`pip install escalation-forecast[backtest]`, or leave autoets, autoarima and theta out."
         ) from None
     return models
