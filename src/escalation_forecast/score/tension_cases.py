@@ -56,7 +56,7 @@ class Tension:
             )
         return replace(self, months=self.months[:n], z=self.z[:, :n])
 
-    def truth(self, name: str, month: pd.Timestamp) -> float:
+    def value(self, name: str, month: pd.Timestamp) -> float:
         """The logarithm of one series in one month, NaN where it is not known."""
         position = self.months.get_indexer(pd.DatetimeIndex([month]))[0]
         return float(self.z[self.series.index(name), position]) if position >= 0 else float("nan")
