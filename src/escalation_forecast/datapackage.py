@@ -43,6 +43,8 @@ TABLES: Final[dict[str, tuple[str, tuple[str, ...], str]]] = {
     "indicators": ("Which series feed which theatre, and how", INDICATOR_COLUMNS, "indicator"),
     "sources": ("Originator, citation, terms, coverage and caveats of each source", SOURCE_COLUMNS, "source"),
 }
+# Tables whose types are inferred; what is not listed holds settings.
+TITLES: Final = {"programmes": "Multi-year defence programmes as published, kept by hand"}
 ENUMS: Final[dict[str, tuple[str, ...]]] = {
     "frequency": FREQUENCIES,
     "kind": KINDS,
@@ -118,7 +120,8 @@ def _cited(path: Path, sources: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _table(path: Path) -> dict[str, Any]:
     if path.stem not in TABLES:
-        return _resource(path.stem, path.name, f"Settings: {path.stem}", _inferred(path))
+        title = TITLES.get(path.stem, f"Settings: {path.stem}")
+        return _resource(path.stem, path.name, title, _inferred(path))
     title, columns, key = TABLES[path.stem]
     fields = []
     for name in columns:

@@ -16,6 +16,7 @@ THEMES: Final[dict[str, tuple[str, ...]]] = {
     "spending": ("sipri_milex",),
     "economy": ("imf_weo",),
     "budgets": ("budgets",),
+    "programmes": ("programmes",),
     "troops": ("timeline", "us_troops"),
     "transfers": ("arms_transfers",),
     "news": ("gpr",),
