@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from escalation_forecast.cli import catalogue, data, history
+from escalation_forecast.cli import backtest, catalogue, data, history
 from escalation_forecast.cli.common import (
     NOT_CONVERGED,
     NOT_WRITTEN,
@@ -123,6 +123,7 @@ def forecast(
     screen.print(f"Run kept in {run.folder}", highlight=False, soft_wrap=True)
 
 
+app.command()(backtest.backtest)
 app.add_typer(data.app, name="data")
 app.add_typer(history.app, name="history")
 app.add_typer(catalogue.priors_app, name="priors")

@@ -50,7 +50,8 @@ class Cell:
 
     Attributes
     ----------
-    task, model, origin : labels, as they stand in the columns of `CellResult.cases`.
+    task, model : as they stand in the columns of `CellResult.cases`.
+    origin : a label too, of one origin or of several that are forecast together.
     """
 
     task: str
