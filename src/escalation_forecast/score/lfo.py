@@ -126,13 +126,14 @@ def window(store: Store, first: pd.Timestamp, last: pd.Timestamp) -> Window:
     base = panel_at(own, first - pd.DateOffset(months=1))
     full = panel_at(own, last)
     assert_same_program(base, full)
-    data = {name: values for name, values in base.data.items()}
+    data = dict(base.data)
     for block in ("count", "share", "ordinal"):
         data |= {name: values for name, values in full.data.items() if name.startswith(f"{block}_")}
     data |= _news_rows(base, full)
     items = dict(base.items) | {"reading": _scales(base, full)}
     panel = dataclasses.replace(base, data=data, items=items)
-    return Window(panel, int(base.months.get_loc(first)), int(base.months.get_loc(last)))
+    start, end = base.months.get_indexer(pd.DatetimeIndex([first, last]))
+    return Window(panel, int(start), int(end))
 
 
 def _scales(base: Panel, full: Panel) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from escalation_forecast.score.tension_cases import FIRST_MONTH, Predictive, Tension, mixture
+from escalation_forecast.score.tension_cases import Predictive, Tension, mixture
 
 FIRST_PAIR: Final = pd.Timestamp("1986-01-01")
 
@@ -63,7 +63,7 @@ def least_squares(inputs: np.ndarray, target: np.ndarray, now: np.ndarray) -> tu
 
 
 def regression(columns: Callable[[Tension], list[np.ndarray]]) -> Method:
-    """Direct regression with intercept on inputs (series, month); residuals carry their degrees of freedom."""
+    """Direct regression with intercept on inputs (series, month); residuals scaled by sqrt(n/(n - k))."""
 
     def forecast(known: Tension, horizon: int) -> Predictive:
         first = pairs(known)

@@ -49,8 +49,9 @@ def by_series(store: Store, series: Sequence[str] = SERIES) -> Store:
     """The store with one news indicator for each series in place of the released ones on the same press."""
     if unknown := [name for name in series if name not in THEATRE_OF]:
         raise DataError(
-            f"The joint model knows no theatre for the press of {unknown[0]}{nearest(unknown[0], THEATRE_OF)}; "
-            f"leave model `joint` out, or choose series from {', '.join(THEATRE_OF)}."
+            f"The joint model has no theatre for the press of {unknown[0]}"
+            f"{nearest(unknown[0], THEATRE_OF)}; leave model `joint` out, or choose from "
+            f"{', '.join(THEATRE_OF)}."
         )
     old = store.indicators
     row = dict.fromkeys(old.columns, "") | {"family": "news", "series": "gpr_country", "start": START}
@@ -157,7 +158,7 @@ def press_paths(
         rho = SHORT_MEMORY * draws["news_persistence"][:, position]
         theatre = eta[:, LATENTS.index(str(item["theatre"]))]
         rows = panel.history[panel.history["indicator"] == item_name(name)]
-        newest = panel.months.get_loc(rows["month"].iloc[-1])
+        newest = int(panel.months.get_indexer(pd.DatetimeIndex(rows["month"]))[-1])
         last = (np.log(rows["value"].iloc[-1] + LOG_OFFSET) - item["mean"]) / item["sd"]
         error = np.repeat((last - intercept - slope * theatre[:, newest])[:, None], REPEATS, axis=1)
         for month in range(newest + 1, panel.now + 1 + longest):

@@ -16,6 +16,7 @@ import pandas as pd
 import xarray as xr
 
 from escalation_forecast.fit import ConvergenceError
+from escalation_forecast.priors import Priors
 from escalation_forecast.schema import DataError
 from escalation_forecast.score.cells import Cell, CellResult, choose, sampler_cores
 from escalation_forecast.score.ladder_task import Source
@@ -119,7 +120,6 @@ class TensionTask:
 
     def identity(self) -> dict[str, Any]:
         from escalation_forecast.model import MODEL_VERSION
-        from escalation_forecast.score.ladder_task import _priors
 
         return {
             "data": _store(self.setting.source).content_hash(),
@@ -234,6 +234,11 @@ def _store(source: Source) -> Store:
     return store.with_files(observations=source.vintages) if source.vintages else store
 
 
+def _priors(source: Source) -> Priors:
+    default = Priors.default()
+    return default.replace(source.priors) if source.priors else default
+
+
 @lru_cache(maxsize=4)
 def _truth(setting: Setting) -> Tension:
     return read_tension(_store(setting.source), setting.series)
@@ -260,8 +265,6 @@ def _past_matrices(setting: Setting, origin: pd.Timestamp) -> dict[int, np.ndarr
 
 @lru_cache(maxsize=2)
 def _joint(setting: Setting, cores: int) -> Callable[[pd.Timestamp, int], JointForecast]:
-    from escalation_forecast.score.ladder_task import _priors
-
     store = _store(setting.source)
     settings = dataclasses.replace(SHORT, cores=min(SHORT.chains, cores))
     known = store if setting.real_time else as_revised(store)
