@@ -156,6 +156,10 @@ class TensionTask:
                 "level": list(LEVELS),
             },
         )
+        if cell.model == POOL:
+            earned = [[pool_weights(setting, month, horizon) for horizon in HORIZONS] for month in months]
+            draws["weight"] = (("origin", "horizon", "part"), np.array(earned))
+            draws = draws.assign_coords(part=list(POOLED))
         return CellResult(cases[list(COLUMNS)], draws, _worst(diagnostics))
 
 
@@ -204,8 +208,7 @@ def _forecaster(
         weights = pool_weights(setting, origin, horizon)
         return mixture([SIMPLE[name](known, horizon) for name in POOLED], weights)
 
-    newest = pool_weights(setting, origin, HORIZONS[-1])
-    return pooled, {f"weight_{name}": float(w) for name, w in zip(POOLED, newest, strict=True)}
+    return pooled, {}
 
 
 def _months(label: str) -> list[pd.Timestamp]:
@@ -219,13 +222,10 @@ def _outcome(truth: Tension, origin: pd.Timestamp, horizon: int) -> np.ndarray:
 
 
 def _worst(found: Sequence[dict[str, float]]) -> dict[str, float]:
-    """The worst of each diagnostic over the origins of a cell; weights are those of the last origin."""
-    pick: dict[str, Callable[..., float]] = {"r_hat": np.nanmax, "ess": np.nanmin, "divergences": np.nansum}
-    names = found[-1] if found else {}
-    return {
-        name: float(pick[name]([one[name] for one in found]) if name in pick else found[-1][name])
-        for name in names
-    }
+    """The worst of each diagnostic over the origins of a cell, and all divergences."""
+    pick: dict[str, Callable[..., Any]] = {"r_hat": max, "ess": min, "divergences": sum}
+    names = found[0] if found else {}
+    return {name: float(pick[name](one[name] for one in found)) for name in names}
 
 
 @lru_cache(maxsize=2)
