@@ -53,10 +53,8 @@ YEARLY = (
 
 
 def values(frame: pd.DataFrame) -> dict[tuple[str, int], float]:
-    return {
-        (row.release, row.period_start.year): row.value  # type: ignore[union-attr,misc]
-        for row in frame.itertuples()
-    }
+    keys = zip(frame["release"], frame["period_start"].dt.year, strict=True)
+    return dict(zip(keys, frame["value"], strict=True))
 
 
 def read(tmp_path: Path, *lines: dict[str, str], rows: Sequence[str] = YEARLY) -> pd.DataFrame:
@@ -204,24 +202,27 @@ def test_two_programmes_of_one_day_and_a_lost_column_are_refused(tmp_path: Path)
 # --- the embedded data
 
 
-def embedded() -> pd.DataFrame:
+def embedded(unit: str | None = None) -> pd.DataFrame:
     frame = pd.read_csv(
         EMBEDDED.parent / "observations" / "programmes.csv",
         dtype={"release": "str"}, keep_default_na=False, na_values={"low": [""], "high": [""]},
     )  # fmt: skip
-    return observation_frame(frame.to_dict("records"))
+    chosen = frame if unit is None else frame[frame["unit"] == unit]
+    return observation_frame(
+        [{str(name): cell for name, cell in row.items()} for row in chosen.to_dict("records")]
+    )
 
 
 def test_japanese_programmes_give_the_growth_that_was_printed_with_them() -> None:
     """Growth printed by the government: 2.1 (1995), 0.8 (2013), 1.1 (2018)."""
-    found = values(embedded()[lambda f: f["unit"] == "JPN"])
+    found = values(embedded("JPN"))
     last = {"1995-12-14": (2000, 2.1), "2013-12-17": (2018, 0.8), "2018-12-18": (2023, 1.1)}
     for release, (year, printed) in last.items():
         assert found[release, year] == pytest.approx(printed, abs=0.05)
 
 
 def test_the_programme_of_2022_read_by_hand() -> None:
-    found = values(embedded()[lambda f: f["unit"] == "JPN"])
+    found = values(embedded("JPN"))
     g = found["2022-12-23", 2025] / 100.0
     assert sum(6600.1 * (1 + g) ** k for k in range(1, 5)) == pytest.approx(40500 - 6600.1, rel=1e-5)
     grown = (0.75 * (1 + g) + 0.25) * 6600.1 / (0.75 * 6600.1 + 0.25 * 5178.8)
