@@ -286,7 +286,7 @@ def test_a_stopped_client_goes_on_where_it_was(by: signal.Signals, tmp_path: Pat
         assert said.startswith(
             f"Stopped: {len(kept)} of 8 cells are finished and kept in {tmp_path}; run the"
         )
-    workers = {int(process) for _, _, process, _ in log_of(tmp_path / "log")}
+    workers = {int(process) for _, _, process, *_ in log_of(tmp_path / "log")}
     end = time.monotonic() + 10
     while any(alive(process) for process in workers):
         assert time.monotonic() < end, "a worker outlived its client"
@@ -309,7 +309,7 @@ def test_a_worker_stays_and_keeps_its_model(tmp_path: Path) -> None:
     task = ToyTask(models=("sleep-a", "sleep-b"), origins=tuple("123456"), seconds=0.15, log=tmp_path / "log")
     run_backtest(task, tmp_path, workers=2, progress=False)
     by_model: dict[str, list[str]] = {}
-    for model, _, process, _ in log_of(tmp_path / "log"):
+    for model, _, process, *_ in log_of(tmp_path / "log"):
         by_model.setdefault(model, []).append(process)
     most = [Counter(processes).most_common(1)[0] for processes in by_model.values()]
     assert len({process for process, _ in most}) == 2
@@ -321,7 +321,7 @@ def test_samplers_share_the_cores_and_simple_cells_take_one(tmp_path: Path) -> N
     cores = usable_cores()
     task = ToyTask(models=("mean", "sleep"), origins=("1", "2"), many_cores=("sleep",), log=tmp_path / "log")
     run_backtest(task, tmp_path / "all", progress=False)
-    given = {(model, int(n)) for model, _, _, n in log_of(tmp_path / "log")}
+    given = {(model, int(n)) for model, _, _, n, _ in log_of(tmp_path / "log")}
     assert given == {("mean", 1), ("sleep", cores)}
     pool = ProcessPool({"toy": task}, 1, workers=2 * cores)
     simple, sampled = task.cells()[:2]

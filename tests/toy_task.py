@@ -26,7 +26,8 @@ class ToyTask:
 
     Attributes
     ----------
-    log : a line is added to this file for each cell that starts: model, origin, process id, cores.
+    log : a line is added to this file for each cell that starts: model, origin, process id, cores,
+        time.
     """
 
     models: tuple[str, ...] = ("mean", "sleep")
@@ -50,7 +51,7 @@ class ToyTask:
     def run(self, cell: Cell, seed: int) -> CellResult:
         if self.log:
             with self.log.open("a") as log:  # one short line, so that appends of processes do not mix
-                log.write(f"{cell.model} {cell.origin} {os.getpid()} {sampler_cores()}\n")
+                log.write(f"{cell.model} {cell.origin} {os.getpid()} {sampler_cores()} {time.time()}\n")
         match cell.model.split("-")[0]:
             case "sleep":
                 time.sleep(self.seconds)

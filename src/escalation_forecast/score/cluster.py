@@ -35,6 +35,7 @@ PACKAGES: Final = (
 )  # fmt: skip
 CONNECT_SECONDS: Final = 20.0
 LOOK_SECONDS: Final = 1.0
+GATHER_SECONDS: Final = 60.0
 IDLE_SECONDS: Final = 0.1
 # One cell at a time in a process, whatever its number of threads: programs share their buffers.
 _ONE = threading.Lock()
@@ -212,16 +213,15 @@ class DaskPool:
         cell, future, started = self._running[worker]
         del self._running[worker]
         try:
-            found = future.result(timeout=60)
+            found = _answer(future)
             assert isinstance(found, Ran)
             return [found]
         except Exception as error:
             # Errors of the cell come back as a result; what is raised is the cluster's. The worker is
             # asked again before it gets another cell.
             self._usable.pop(worker, None)
-            failure = Failure(
-                "WorkerLost", f"the cell was lost on {worker} ({type(error).__name__}: {error})"
-            )
+            why = f"the cell was lost on {worker} ({type(error).__name__}: {error})"
+            failure = Failure("WorkerLost", why)
             return [Ran(cell, time.monotonic() - started, failure=failure, worker=worker, lost=True)]
         finally:
             future.release()
@@ -266,7 +266,7 @@ class DaskPool:
 
     def _admit(self, address: str, worker: Mapping[str, Any], answer: Future) -> None:
         try:
-            why = objection(answer.result(timeout=5), self._expected, int(worker["nthreads"]))
+            why = objection(_answer(answer), self._expected, int(worker["nthreads"]))
         except Exception as error:
             if answer.status == "cancelled":
                 return  # it went away; if it comes back it is asked again
@@ -298,6 +298,16 @@ class DaskPool:
                 f"No usable worker is connected to {self._address}; waiting for one, at most "
                 f"{self._timeout:.0f} seconds."
             )
+
+
+def _answer(future: Future) -> Any:
+    """The result of a future that is done; raises what it raised."""
+    # Not `result` for all: on an error it leaves a task behind that complains when the program ends.
+    if future.status == "error":
+        raise future.exception(timeout=GATHER_SECONDS)
+    if future.status != "finished":
+        raise ClusterError(f"the cluster says {future.status}")
+    return future.result(timeout=GATHER_SECONDS)
 
 
 def _together(sentences: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from escalation_forecast.schema import DataError
 from escalation_forecast.score.cells import Task
 from escalation_forecast.tables import nearest
 
-__all__ = ["TASKS", "Wanted", "headline", "make_task", "report_tables", "write_tables"]
+__all__ = ["TASKS", "Kind", "Wanted", "headline", "make_task", "report_tables", "write_tables"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,17 @@ class Wanted:
     states: Sequence[str] | None = None
     data: Path | None = None
     vintages: Path | None = None
+
+
+Tables = dict[str, pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a task is made and how its cases are reported on; both import what they need when called."""
+
+    make: Callable[[Wanted], Task]
+    report: Callable[[pd.DataFrame], Tables]
 
 
 def _spending(wanted: Wanted) -> Task:
@@ -60,10 +71,28 @@ def _ladder(wanted: Wanted) -> Task:
     return LadderTask.of(models=wanted.models, at=wanted.origins, source=source)
 
 
-TASKS: Final[Mapping[str, Callable[[Wanted], Task]]] = {
-    "spending": _spending,
-    "tension": _tension,
-    "ladder": _ladder,
+def _spending_report(cases: pd.DataFrame) -> Tables:
+    from escalation_forecast.score.spending_report import spending_report
+
+    return spending_report(cases)
+
+
+def _tension_report(cases: pd.DataFrame) -> Tables:
+    from escalation_forecast.score import tension_report
+
+    return {"scores": tension_report.report(cases)}
+
+
+def _ladder_report(cases: pd.DataFrame) -> Tables:
+    from escalation_forecast.score import ladder_task
+
+    return {"scores": ladder_task.report(cases)}
+
+
+TASKS: Final[dict[str, Kind]] = {
+    "spending": Kind(_spending, _spending_report),
+    "tension": Kind(_tension, _tension_report),
+    "ladder": Kind(_ladder, _ladder_report),
 }
 
 
@@ -77,24 +106,15 @@ def make_task(name: str, wanted: Wanted | None = None) -> Task:
     """
     if name not in TASKS:
         raise DataError(f"There is no task `{name}`{nearest(name, TASKS)}; choose from {', '.join(TASKS)}.")
-    return TASKS[name](wanted or Wanted())
+    return TASKS[name].make(wanted or Wanted())
 
 
-def report_tables(name: str, cases: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def report_tables(name: str, cases: pd.DataFrame) -> Tables:
     """All tables that report on a task's cases, by name; the most telling one first."""
-    if name == "spending":
-        from escalation_forecast.score.spending_report import spending_report
-
-        return spending_report(cases)
-    if name == "tension":
-        from escalation_forecast.score import tension_report
-
-        return {"scores": tension_report.report(cases)}
-    from escalation_forecast.score import ladder_task
-
-    return {"scores": ladder_task.report(cases)}
+    return TASKS[name].report(cases)
 
 
+DIGITS: Final = 4
 # Columns that fit on a screen; the files have all.
 SHOWN: Final = {
     "growth": (
@@ -111,9 +131,11 @@ def headline(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
         if name in SHOWN:
             # The last sample of a kind holds all that the earlier ones do.
             largest = table.groupby("sample", sort=False)["n_cases"].max().idxmax()
-            shown[f"{name}, {largest}"] = table.loc[table["sample"] == largest, list(SHOWN[name])]
+            own = table.loc[table["sample"] == largest, list(SHOWN[name])]
+            shown[f"{name}, {largest}"] = own.round(DIGITS)
         elif name == "scores":
-            shown[name] = table.loc[:, [not str(c).endswith("_bar") for c in table.columns]]
+            kept = [not str(column).endswith("_bar") for column in table.columns]
+            shown[name] = table.loc[:, kept].round(DIGITS)
     return shown
 
 
