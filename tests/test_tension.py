@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from escalation_forecast.schema import DataError
 from escalation_forecast.score import tension_task as task_module
 from escalation_forecast.score.cells import Cell
 from escalation_forecast.score.ladder_backtest import panel_at
+from escalation_forecast.score.ladder_task import Source
 from escalation_forecast.score.tension_analogs import analogues, quantile_average, robust_slope
 from escalation_forecast.score.tension_baselines import (
     BASELINES,
@@ -391,6 +393,29 @@ def test_orders_that_make_no_sense_are_refused() -> None:
     assert len(TensionTask.of().cells()) == 21 * len(MODELS)
     assert [c.origin for c in TensionTask.of(models=["har"], at="3").cells()] == ["2005", "2015", "2025"]
     assert TensionTask.of().sampled(Cell("tension", "joint", "2005"))
+
+
+def test_figures_published_later_are_not_used_with_a_vintages_file(
+    tmp_path: Path, whole_store: Store
+) -> None:
+    """A revision of 2009 that came out in 2015 changes forecasts from 2015 on and none before."""
+    rows = whole_store.latest("gpr_country", "KOR")
+    row = rows[rows["period_start"] == ORIGIN].assign(
+        value=30.0, release="2015-09-15", published_at=pd.Timestamp("2015-09-15")
+    )
+    path = tmp_path / "revised.csv"
+    row.to_csv(path, index=False)
+    medians = {}
+    for vintages in (None, path):
+        task = TensionTask.of(
+            models=["har"], at="2009-05,2015-10", real_time=True, source=Source(vintages=vintages)
+        )
+        for cell in task.cells():
+            cases = task.run(cell, seed=1).cases
+            medians[vintages, cell.origin] = cases[cases["series"] == "KOR"]["median"].to_numpy()
+    assert TensionTask.of(at="2009-05", source=Source(vintages=path)).setting.real_time
+    assert_array_equal(medians[None, "2009-05"], medians[path, "2009-05"])
+    assert (medians[None, "2015-10"] != medians[path, "2015-10"]).any()
 
 
 def made_up_cases() -> pd.DataFrame:

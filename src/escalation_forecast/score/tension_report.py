@@ -13,6 +13,7 @@ from escalation_forecast.score.tension_baselines import REFERENCE
 from escalation_forecast.score.tension_cases import FIRST_ORIGIN
 
 BLOCK_YEARS: Final = 2
+FEWEST_BLOCKS: Final = 4  # fewer cannot say how much blocks differ
 REPLICATES: Final = 4000
 INTERVAL: Final = (0.05, 0.95)
 # What was chosen by looking was chosen on origins before this year.
@@ -58,7 +59,8 @@ def report(cases: pd.DataFrame) -> pd.DataFrame:
 def tension_skill(cases: pd.DataFrame, model: str, reference: str = REFERENCE) -> dict[str, float | str]:
     """Skill of a model at one horizon, its interval and its test.
 
-    Origins are months and their windows overlap, so whole blocks of two years are drawn.
+    Origins are months and their windows overlap, so whole blocks of two years are drawn; the interval is
+    missing with fewer than four.
     """
     horizon = int(cases["horizon"].iloc[0])
     wide = shared_cases(cases, ("origin", "series"), "crps", [model, reference])
@@ -68,9 +70,11 @@ def tension_skill(cases: pd.DataFrame, model: str, reference: str = REFERENCE) -
     own, other = by_origin[model].to_numpy(), by_origin[reference].to_numpy()
     block = (years - FIRST_ORIGIN.year) // BLOCK_YEARS
     sums = np.array([[x[block == b].sum() for b in np.unique(block)] for x in (own, other)])
-    rng = np.random.default_rng(horizon)
-    drawn = sums[:, rng.integers(sums.shape[1], size=(REPLICATES, sums.shape[1]))].sum(axis=2)
-    low, high = np.quantile(1.0 - drawn[0] / drawn[1], INTERVAL)
+    low = high = float("nan")
+    if sums.shape[1] >= FEWEST_BLOCKS:
+        rng = np.random.default_rng(horizon)
+        drawn = sums[:, rng.integers(sums.shape[1], size=(REPLICATES, sums.shape[1]))].sum(axis=2)
+        low, high = np.quantile(1.0 - drawn[0] / drawn[1], INTERVAL)
     later = years >= TUNED_BEFORE
     return {
         "horizon": horizon,

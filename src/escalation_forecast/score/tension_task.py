@@ -92,7 +92,7 @@ class TensionTask:
         models: Sequence[str] | None = None,
         at: str | None = None,
         series: Sequence[str] | None = None,
-        real_time: bool = False,
+        real_time: bool | None = None,
         source: Source | None = None,
     ) -> TensionTask:
         """A task from names.
@@ -102,13 +102,16 @@ class TensionTask:
         models : by default all.
         at : years or months joined by commas, or a number of years, evenly spread; by default all 21 years.
         series : states of ``gpr_country``, by default the six of the protocol.
+        real_time : see `Setting`; by default only where figures are added, for then their days matter.
 
         Raises
         ------
         DataError
             For a model, an origin or a series that is not known.
         """
-        setting = Setting(source or Source(), tuple(series or SERIES), real_time)
+        files = source or Source()
+        then = bool(files.vintages) if real_time is None else real_time
+        setting = Setting(files, tuple(series or SERIES), then)
         _truth(setting)
         return cls(tuple(choose(models, MODELS, "model of tension")), tuple(select_origins(at)), setting)
 
