@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from escalation_forecast.cli import backtest, catalogue, data, history
+from escalation_forecast.cli import backtest, catalogue, data, elicit, history
 from escalation_forecast.cli.common import (
     NOT_CONVERGED,
     NOT_WRITTEN,
@@ -126,5 +126,5 @@ def forecast(
 app.command()(backtest.backtest)
 app.add_typer(data.app, name="data")
 app.add_typer(history.app, name="history")
-app.add_typer(catalogue.priors_app, name="priors")
+app.add_typer(elicit.app, name="priors")
 app.add_typer(catalogue.questions_app, name="questions")

@@ -85,12 +85,10 @@ class Outcome:
                 takes = f"takes {' and '.join(self.of)}" if self.of else "takes none"
                 raise DataError(f"Outcome `{self.name}` has no argument `{key}`; it {takes}.")
         for key in self.of:
-            known = ARGUMENTS[key]
             if key not in of:
-                raise DataError(f"Outcome `{self.name}` needs the {key}; give one of {', '.join(known)}.")
-            if of[key] not in known:
-                hint = nearest(of[key], known) or f"; use one of {', '.join(known)}"
-                raise DataError(f"Outcome `{self.name}`: unknown {key} `{of[key]}`{hint}.")
+                known = ", ".join(ARGUMENTS[key])
+                raise DataError(f"Outcome `{self.name}` needs the {key}; give one of {known}.")
+            check_argument(key, of[key])
         return {key: of[key] for key in self.of}
 
     def adjusting(self, name: str) -> Outcome:
@@ -124,8 +122,18 @@ OUTCOMES: Final[dict[str, Outcome]] = {}
 def get(name: str) -> Outcome:
     """The outcome of that name; raises `DataError` with the nearest name."""
     if name not in OUTCOMES:
-        raise DataError(f"There is no outcome `{name}`{nearest(name, OUTCOMES)}; see `priors elicit --list`.")
+        raise DataError(f"There is no outcome `{name}`{nearest(name, OUTCOMES)}; see `priors outcomes`.")
     return OUTCOMES[name]
+
+
+def check_argument(key: str, value: str) -> None:
+    """Raise `DataError` with the nearest name for an unknown argument of outcomes, or value of one."""
+    if key not in ARGUMENTS:
+        raise DataError(f"No outcome has the argument `{key}`; use {' or '.join(ARGUMENTS)}.")
+    known = ARGUMENTS[key]
+    if value not in known:
+        hint = nearest(value, known) or f"; use one of {', '.join(known)}"
+        raise DataError(f"There is no {key} `{value}`{hint}.")
 
 
 def outcome(
@@ -168,6 +176,11 @@ def exposure() -> Mapping[tuple[str, str], float]:
     frame = pd.read_csv(data_root() / "exposure.csv").set_index(["state", "theatre"])["weight"]
     weights: Any = frame / frame.groupby("state").transform("sum")
     return {(str(state), str(theatre)): float(w) for (state, theatre), w in weights.items()}
+
+
+def is_exposed(of: Mapping[str, str]) -> bool:
+    """Whether the theatre counts for the state, where both are named."""
+    return not {"state", "theatre"} <= set(of) or (of["state"], of["theatre"]) in exposure()
 
 
 def _median_miss(df: float | np.ndarray) -> np.ndarray:
@@ -220,12 +233,12 @@ def growth_carried_over(values: PriorValues, of: Mapping[str, str]) -> Any:
     "points", adjusts="threat_slope", also=("phi",), of=("state", "theatre"), limits=POSITIVE,
 )  # fmt: skip
 def spike_growth(values: PriorValues, of: Mapping[str, str]) -> Any:
-    weight = exposure().get((of["state"], of["theatre"]), 0.0)
-    if not weight:
+    if not is_exposed(of):
         exposed = [theatre for state, theatre in exposure() if state == of["state"]]
         raise DataError(
             f"{of['state']} is not exposed to {of['theatre']} in exposure.csv; choose {' or '.join(exposed)}."
         )
+    weight = exposure()[of["state"], of["theatre"]]
     phi = values("phi", of["theatre"])
     mean_of_year = SPIKE * (1.0 - phi**12) / (12.0 * (1.0 - phi))
     return values("threat_slope", of["state"]) * weight * mean_of_year
