@@ -7,6 +7,7 @@ same store without rows that cannot have been known. On sound data the two are t
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -17,7 +18,7 @@ from escalation_forecast.schema import DataError
 from escalation_forecast.score.spending_cases import HORIZONS, SpendingOrigin, outcomes
 from escalation_forecast.score.spending_vintages import (
     SPENDING,
-    growth_of,
+    level_grid,
     spending_levels,
     spending_states,
 )
@@ -65,23 +66,27 @@ def lookup_forecast(cut: Store, origin: SpendingOrigin, states: Iterable[str]) -
         (state, horizon): points of 100 x log growth, from the release published last that has the year;
         NaN where nothing is known.
     """
-    levels = spending_levels(cut)
-    by_state = {str(state): part for state, part in levels.groupby("state")}
-    table = pd.DataFrame(np.nan, index=list(states), columns=list(HORIZONS))
-    for state in table.index:
-        if state not in by_state:
-            continue
-        own = by_state[state]
-        days = own.groupby("release")["published_at"].max().reset_index()
-        newest = days.sort_values(["published_at", "release"], ascending=False)["release"]
-        growth = [growth_of(own[own["release"] == release]) for release in newest]
-        for horizon in HORIZONS:
-            target = origin.release_year - 1 + horizon
-            found = [float(g[target]) for g in growth if target in g.index]
-            past = [g[g.index < origin.release_year].iloc[-RECENT:] for g in growth]
-            means = [float(g.mean()) for g in past if len(g)]
-            table.loc[state, horizon] = (found or means or [np.nan])[0]
-    return table
+    wanted = list(states)
+    base = origin.release_year - 1
+    grid = level_grid(spending_levels(cut), wanted, base - RECENT, base + max(HORIZONS))
+    # newest first
+    growth = 100.0 * np.diff(np.log(grid.values[::-1]), axis=1)
+    with warnings.catch_warnings():
+        # a release without a year gives no mean
+        warnings.simplefilter("ignore", RuntimeWarning)
+        recent = np.nanmean(growth[:, :RECENT], axis=1)
+    table = pd.DataFrame(_first_known(recent), index=wanted, columns=["mean"])
+    for horizon in HORIZONS:
+        table[horizon] = _first_known(growth[:, RECENT - 1 + horizon])
+        table[horizon] = table[horizon].fillna(table["mean"])
+    return table[list(HORIZONS)]
+
+
+def _first_known(values: np.ndarray) -> np.ndarray:
+    """(state,) the value of the first release that has one, from (release, state)."""
+    known = np.isfinite(values)
+    first = np.take_along_axis(values, known.argmax(axis=0)[None], axis=0)[0]
+    return np.where(known.any(axis=0), first, np.nan)
 
 
 def leaks(
@@ -118,6 +123,8 @@ def leaks(
         cut = store.as_of(origin.day)
         purged, removed = purge(cut, origin, releases)
         removed = removed[removed["unit"].isin(wanted)]
+        if removed.empty:
+            continue  # the two stores say the same
         truth = outcomes(store, origin, wanted)
         errors = pd.DataFrame(
             {
@@ -130,9 +137,9 @@ def leaks(
             rows = removed[removed["unit"] == state]
             # figures of one release are close to its own truth and may be far from another
             own = errors[errors.index.get_level_values("state") == state].sort_values("gain").iloc[-1:]
-            if rows.empty and not (own["gain"] != 0).any():
+            if rows.empty:
                 continue
-            place = "" if rows.empty else f"{rows['file'].iloc[0]}, row {rows['row'].iloc[0]}"
+            place = f"{rows['file'].iloc[0]}, row {rows['row'].iloc[0]}"
             best = own.reset_index().iloc[0].to_dict() if len(own) else {}
             found.append(
                 {**best, "origin": origin.label, "state": state, "rows": len(rows), "first_row": place}

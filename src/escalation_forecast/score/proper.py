@@ -91,7 +91,8 @@ def draws_log_score(draws: np.ndarray, outcome: np.ndarray) -> np.ndarray:
     thinned = np.asarray(draws, float)[..., ::step]
     alike = np.ptp(thinned, axis=-1) == 0
     spread = np.where(alike[..., None], np.linspace(0, 1, thinned.shape[-1]), thinned)
-    score = np.minimum(_array(_scoringrules().logs_ensemble, outcome, spread), -MIN_LOG_DENSITY)
+    with np.errstate(divide="ignore"):
+        score = np.minimum(_array(_scoringrules().logs_ensemble, outcome, spread), -MIN_LOG_DENSITY)
     exact = np.where(thinned[..., 0] == outcome, MIN_LOG_DENSITY, -MIN_LOG_DENSITY)
     return np.where(alike, exact, score)
 

@@ -18,6 +18,7 @@ from escalation_forecast.schema import DataError
 from escalation_forecast.score.spending_vintages import (
     growth_of,
     last_run,
+    level_grid,
     newest_label,
     spending_levels,
     spending_states,
@@ -252,26 +253,22 @@ def outcomes(
     """
     levels = spending_levels(store)
     real = levels[~levels["pseudo"] & (levels["release_year"] > origin.release_year)]
-    days = real.groupby("release").agg(day=("published_at", "max"), year=("release_year", "first"))
-    days = days.sort_values(["day", "year"])
-    releases, covers = [str(name) for name in days.index], days["year"].to_numpy(int)
     base, wanted = origin.release_year - 1, list(states)
-    years = list(range(base, base + max(horizons) + 1))
-    wide = real.pivot(index=["release", "year"], columns="state", values="value")
-    grid = wide.reindex(index=pd.MultiIndex.from_product([releases, years]), columns=wanted).to_numpy(float)
-    logs = 100.0 * np.log(grid).reshape(len(releases), len(years), len(wanted))
+    grid = level_grid(real, wanted, base, base + max(horizons))
+    logs = 100.0 * np.log(grid.values)
     newest = newest_label(store)
     rows = []
     for k, state in enumerate(wanted):
         for horizon in horizons:
             whole = np.flatnonzero(np.isfinite(logs[:, [0, horizon - 1, horizon], k]).all(axis=1))
-            settled = [r for r in whole if f"release_{releases[r]}" == newest]
+            settled = [r for r in whole if f"release_{grid.releases[r]}" == newest]
             prints = dict(zip((FIRST_PRINT, newest), (*whole[:1], *settled), strict=False))
             for truth, r in prints.items():
                 rows.append(
                     {
                         "state": state, "horizon": horizon, "truth": truth, "target_year": base + horizon,
-                        "truth_release": releases[r], "strict": int(covers[r]) == base + horizon + 1,
+                        "truth_release": grid.releases[r],
+                        "strict": int(grid.release_years[r]) == base + horizon + 1,
                         "outcome": float(logs[r, horizon, k] - logs[r, horizon - 1, k]),
                         "outcome_cumulative": float(logs[r, horizon, k] - logs[r, 0, k]),
                     }

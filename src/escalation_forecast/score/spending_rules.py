@@ -20,7 +20,7 @@ from escalation_forecast.score.spending_cases import (
     SpendingOrigin,
     origin_levels,
 )
-from escalation_forecast.score.spending_vintages import newest_label, spending_levels
+from escalation_forecast.score.spending_vintages import level_grid, newest_label, spending_levels
 from escalation_forecast.store import Store
 
 __all__ = [
@@ -81,25 +81,29 @@ def count_probabilities(draws: xr.Dataset) -> np.ndarray:
     return np.stack([(counts == k).mean(axis=0) for k in range(len(CORE_FOUR) + 1)], axis=-1)
 
 
-def growth_table(levels: pd.DataFrame) -> pd.DataFrame:
-    """Simple growth in per cent of the core four (columns) by year in one release."""
-    wide = levels.pivot(index="year", columns="state", values="value").reindex(columns=list(CORE_FOUR))
-    if len(wide):
-        wide = wide.reindex(range(int(wide.index.min()), int(wide.index.max()) + 1))
-    before = wide.shift(1)
+def simple_growth(levels: np.ndarray) -> np.ndarray:
+    """Simple growth in per cent along the second last axis, one year shorter."""
     # this order of operations keeps a rise from 100 to 105 at exactly 5.0
-    return 100.0 * (wide - before) / before
+    before, after = levels[..., :-1, :], levels[..., 1:, :]
+    return np.asarray(100.0 * (after - before) / before)
 
 
-def counts_by_year(table: pd.DataFrame, rule: Rule) -> pd.Series:
-    """Number of states that qualify in each year whose window is complete for all four."""
-    values = table.to_numpy(float)
-    years = {}
-    for at in range(rule.years - 1, len(table)):
-        window = values[at - rule.years + 1 : at + 1][::-1].T
-        if np.isfinite(window).all():
-            years[int(table.index[at])] = int(rule.qualifies(window))
-    return pd.Series(years, dtype="int64")
+def counts_by_year(growth: np.ndarray, first_year: int, rule: Rule) -> dict[int, int]:
+    """Number of states that qualify in each year whose window is complete for all four.
+
+    Parameters
+    ----------
+    growth : (year, state) simple growth in per cent.
+    first_year : of its first row.
+    """
+    if len(growth) < rule.years:
+        return {}
+    # (year, state, age), the youngest year first
+    windows = np.lib.stride_tricks.sliding_window_view(growth, rule.years, axis=0)[..., ::-1]
+    whole = np.isfinite(windows).all(axis=(1, 2))
+    counts = rule.qualifies(windows)
+    first = first_year + rule.years - 1
+    return {first + int(k): int(counts[k]) for k in np.flatnonzero(whole)}
 
 
 def simple_probabilities(known: KnownSpending, rule: Rule) -> dict[str, np.ndarray]:
@@ -109,11 +113,13 @@ def simple_probabilities(known: KnownSpending, rule: Rule) -> dict[str, np.ndarr
     year, else .1. ``markov``: a chain with P(stay on) = (n11 + 1) / (n1 + 2) and P(switch on) = (n01 + .5) /
     (n0 + 1). Empty where the last year's window is not complete for all four.
     """
-    counts = counts_by_year(growth_table(origin_levels(known)), rule)
-    held = (counts[counts.index >= FIRST_YEAR] >= rule.states).astype(int)
-    if held.empty or held.index[-1] != known.origin.release_year - 1:
+    last = known.origin.release_year - 1
+    first = FIRST_YEAR - rule.years
+    grid = level_grid(origin_levels(known), CORE_FOUR, first, last)
+    counts = counts_by_year(simple_growth(grid.values)[0], first + 1, rule)
+    if last not in counts:
         return {}
-    y = held.to_numpy()
+    y = np.array([count >= rule.states for count in counts.values()], int)
     stay = (np.sum(y[:-1] * y[1:]) + 1.0) / (np.sum(y[:-1]) + 2.0)
     switch = (np.sum((1 - y[:-1]) * y[1:]) + 0.5) / (np.sum(1 - y[:-1]) + 1.0)
     chain, p = [], float(y[-1])
@@ -140,33 +146,27 @@ def rule_outcomes(store: Store, origin: SpendingOrigin) -> pd.DataFrame:
     """
     levels = spending_levels(store)
     real = levels[~levels["pseudo"] & (levels["release_year"] > origin.release_year)]
-    days = real.groupby("release").agg(day=("published_at", "max"), year=("release_year", "first"))
-    tables = {
-        str(release): growth_table(real[real["release"] == release])
-        for release in days.sort_values(["day", "year"]).index
-    }
+    base = origin.release_year - 1
+    # three years of growth before the first target year
+    first = base - COUNT_RULE.years
+    grid = level_grid(real, CORE_FOUR, first, base + max(HORIZONS))
+    growth = simple_growth(grid.values)
     newest = newest_label(store)
-    questions = {**RULES, COUNT: COUNT_RULE}
-    years = {str(release): int(year) for release, year in days["year"].items()}
-    counts = {
-        (question, release): counts_by_year(table, rule)
-        for question, rule in questions.items()
-        for release, table in tables.items()
-    }
     rows = []
-    for question, rule in questions.items():
+    for question, rule in {**RULES, COUNT: COUNT_RULE}.items():
+        counts = [counts_by_year(table, first + 1, rule) for table in growth]
         for horizon in HORIZONS:
-            target = origin.release_year - 1 + horizon
-            whole = [release for release in tables if target in counts[question, release].index]
-            prints = {FIRST_PRINT: whole[0]} if whole else {}
-            if newest.removeprefix("release_") in whole:
-                prints[newest] = newest.removeprefix("release_")
-            for truth, release in prints.items():
-                count = int(counts[question, release][target])
+            target = base + horizon
+            whole = [r for r, found in enumerate(counts) if target in found]
+            settled = [r for r in whole if f"release_{grid.releases[r]}" == newest]
+            prints = dict(zip((FIRST_PRINT, newest), (*whole[:1], *settled), strict=False))
+            for truth, r in prints.items():
+                count = counts[r][target]
                 rows.append(
                     {
                         "question": question, "horizon": horizon, "truth": truth, "target_year": target,
-                        "truth_release": release, "strict": years[release] == target + 1,
+                        "truth_release": grid.releases[r],
+                        "strict": int(grid.release_years[r]) == target + 1,
                         "outcome": float(count if question == COUNT else count >= rule.states),
                     }
                 )  # fmt: skip

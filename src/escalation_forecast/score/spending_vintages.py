@@ -7,8 +7,11 @@ counts as known in the year after, with all revisions made since.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -30,8 +33,19 @@ def spending_levels(store: Store) -> pd.DataFrame:
     -------
     pandas.DataFrame
         release, state, year, value (constant prices of the release), published_at, pseudo (release is cut
-        from a later one), release_year (the year after the last that the release covers).
+        from a later one), release_year (the year after the last that the release covers). It is made once
+        for a store; do not change it.
     """
+    if store not in _LEVELS:
+        _LEVELS[store] = _levels(store)
+    return _LEVELS[store]
+
+
+# Every outcome starts from the levels of the whole store. An entry goes when its store does.
+_LEVELS: WeakKeyDictionary[Store, pd.DataFrame] = WeakKeyDictionary()
+
+
+def _levels(store: Store) -> pd.DataFrame:
     frame = store.releases(SPENDING)
     frame = frame[frame["value"] > 0].sort_values("published_at", kind="stable")
     out = pd.DataFrame(
@@ -43,7 +57,7 @@ def spending_levels(store: Store) -> pd.DataFrame:
             "published_at": frame["published_at"],
         }
     ).drop_duplicates(["release", "state", "year"], keep="last")
-    marked = frame["quality"].str.split(";").map(lambda words: PSEUDO_MARK in words)
+    marked = frame["quality"].str.contains(PSEUDO_MARK, regex=False)
     days = frame.groupby("release")["published_at"].nunique()
     all_marked = marked.groupby(frame["release"]).all()
     # rows of a cut release became known year by year, those of a published one on its day
@@ -51,6 +65,43 @@ def spending_levels(store: Store) -> pd.DataFrame:
     out["pseudo"] = out["release"].isin(pseudo)
     out["release_year"] = out.groupby("release")["year"].transform("max") + 1
     return out.sort_values(["release", "state", "year"], ignore_index=True)
+
+
+@dataclass(frozen=True)
+class LevelGrid:
+    """Levels of published releases side by side.
+
+    Attributes
+    ----------
+    releases : labels, oldest first.
+    release_years : (release,) the year after the last that each covers.
+    first_year : of the second axis of ``values``.
+    states : of the third axis.
+    values : (release, year, state), NaN where there is none.
+    """
+
+    releases: tuple[str, ...]
+    release_years: np.ndarray
+    first_year: int
+    states: tuple[str, ...]
+    values: np.ndarray
+
+
+def level_grid(levels: pd.DataFrame, states: Sequence[str], first_year: int, last_year: int) -> LevelGrid:
+    """Lay rows of `spending_levels` out as an array, releases in the order of their publication."""
+    days = levels.groupby("release").agg(day=("published_at", "max"), year=("release_year", "first"))
+    days = days.sort_values(["day", "year"])
+    wide = levels.pivot(index=["release", "year"], columns="state", values="value")
+    years = range(first_year, last_year + 1)
+    index = pd.MultiIndex.from_product([days.index, years], names=["release", "year"])
+    values = wide.reindex(index=index, columns=list(states)).to_numpy(float)
+    return LevelGrid(
+        tuple(str(name) for name in days.index),
+        days["year"].to_numpy(int),
+        first_year,
+        tuple(states),
+        values.reshape(len(days), len(years), len(states)),
+    )
 
 
 def growth_of(levels: pd.DataFrame) -> pd.Series:
