@@ -28,6 +28,7 @@ from typing import Any, Final
 
 from escalation_forecast.elicited import Elicited
 from escalation_forecast.pooling import Pooled
+from escalation_forecast.prior_change import COMPARED, Change, different
 from escalation_forecast.prior_file import (
     OVERRIDE_KEYS,
     check_keys,
@@ -61,76 +62,6 @@ from escalation_forecast.schema import DataError
 __all__ = ["Change", "Constant", "PriorSpec", "Priors"]
 
 HISTORY_FILE: Final = "history_priors.toml"
-COMPARED: Final = ("family", "parameters", "pooling", "spread", "reason", "source", "elicited")
-DECIDES: Final = ("family", "parameters", "pooling", "spread")
-
-
-@dataclass(frozen=True)
-class Change:
-    """A prior that differs between two sets.
-
-    Attributes
-    ----------
-    before, after
-        The prior in each of them, or None where it has none of that name.
-    keys
-        What differs: names of ``PriorSpec``.
-    """
-
-    name: str
-    before: PriorSpec | None
-    after: PriorSpec | None
-    keys: tuple[str, ...]
-
-    @property
-    def decides(self) -> bool:
-        """Whether it changes the distribution, not only the words about it."""
-        return any(key in DECIDES for key in self.keys)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Labels whose numbers differ while the family is the same; empty where that is not by label."""
-        if self.before is None or self.after is None or self.before.family != self.after.family:
-            return ()
-        found: dict[str, None] = {}
-        for key, now in self.after.parameters.items():
-            was = self.before.parameters[key]
-            if not isinstance(now, dict):
-                if was != now:
-                    return ()
-                continue
-            if isinstance(was, tuple):
-                return ()
-            old = was if isinstance(was, dict) else dict.fromkeys(now, was)
-            found |= dict.fromkeys(label for label in now if now[label] != old.get(label))
-        return tuple(found)
-
-    def __str__(self) -> str:
-        if self.before and self.after and self.labels and not isinstance(self._first(self.after), tuple):
-            parts = [
-                f"{label} {_at(self.before, label)} -> {_at(self.after, label)}" for label in self.labels
-            ]
-            return f"{self.name}: {'; '.join(parts)}"
-        was, now = (spec.text if spec else "(none)" for spec in (self.before, self.after))
-        return f"{self.name}: {was} -> {now}" if was != now else f"{self.name}: {', '.join(self.keys)}"
-
-    def _first(self, spec: PriorSpec) -> Any:
-        table = next(value for value in spec.parameters.values() if isinstance(value, dict))
-        return next(iter(table.values()))
-
-    def partial(self) -> PriorSpec:
-        """The prior after, with the numbers of those labels only that differ.
-
-        A file of it leaves the other labels to the priors that it is read on top of.
-        """
-        assert self.after is not None
-        if not self.labels:
-            return self.after
-        kept: dict[str, Any] = {
-            key: {label: value[label] for label in self.labels} if isinstance(value, dict) else value
-            for key, value in self.after.parameters.items()
-        }
-        return replace(self.after, parameters=kept)
 
 
 @dataclass(frozen=True)
@@ -365,7 +296,7 @@ class Priors(Mapping[str, PriorSpec]):
         found = []
         for name in names:
             was, now = self.specs.get(name), other.specs.get(name)
-            keys = COMPARED if was is None or now is None else _different(was, now)
+            keys = COMPARED if was is None or now is None else different(was, now)
             if keys:
                 found.append(Change(name, was, now, keys))
         return found
@@ -392,11 +323,6 @@ class Priors(Mapping[str, PriorSpec]):
         return hashlib.sha256(self.canonical().encode()).hexdigest()
 
 
-def _at(spec: PriorSpec, label: str) -> str:
-    inside = ", ".join(f"{key}={value:.6g}" for key, value in spec.at(label).items())
-    return f"{spec.family}({inside})"
-
-
 def _canonical(spec: PriorSpec) -> dict[str, Any]:
     content: dict[str, Any] = {
         "family": spec.family,
@@ -406,10 +332,6 @@ def _canonical(spec: PriorSpec) -> dict[str, Any]:
     if spec.pooling != "none":
         content |= {"pooling": spec.pooling, "spread": spec.spread}
     return content
-
-
-def _different(was: PriorSpec, now: PriorSpec) -> tuple[str, ...]:
-    return tuple(key for key in COMPARED if getattr(was, key) != getattr(now, key))
 
 
 def _row(change: Any) -> Any:
