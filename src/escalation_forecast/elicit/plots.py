@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 WIDTH: Final = 13.0
 COLUMNS: Final = 2
 LINE: Final = 0.17  # inches per label
+LONG: Final = 66  # letters of a title; a longer one is set smaller
 LOGARITHMIC: Final = 50.0  # a positive quantity that spans more is drawn on a log axis
 
 
@@ -77,12 +78,9 @@ def _panel(ax: Axes, row: Checked) -> None:
         margin = 0.03 * (high - low)
         ax.set_xlim(low - margin, high + margin)
     colour = INK if row.passed else AHEAD
-    ax.set_title(_short(what.words), loc="left", fontsize=8.6, fontweight="bold", color=INK, pad=16)
+    size = 8.6 if len(what.words) <= LONG else 8.6 * LONG / len(what.words)
+    ax.set_title(what.words, loc="left", fontsize=size, fontweight="bold", color=INK, pad=16)
     found = f"{'holds' if row.passed else 'BROKEN'}: {row.said(row.worst)}; {bound.text}"
     ax.annotate(found, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points",
                 fontsize=SMALL, color=colour)  # fmt: skip
     ax.set_xlabel(what.unit, fontsize=SMALL, color=MUTED, labelpad=1)
-
-
-def _short(words: str, most: int = 66) -> str:
-    return words if len(words) <= most else words[: most - 3].rsplit(" ", 1)[0] + " ..."
