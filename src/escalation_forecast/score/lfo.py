@@ -311,6 +311,8 @@ def describe(found: Lfo) -> str:
     """One line: elpd, standard error, refits and the worst Pareto k that was accepted."""
     worst = found.by_month["pareto_k"].max()
     text = f"elpd {found.elpd:.1f} (se {found.se:.1f}) over {len(found.by_month)} months"
+    if pd.isna(worst):
+        return f"{text}, fitted at each"
     return f"{text}, {found.refits} refits, largest Pareto k carried {worst:.2f}"
 
 
