@@ -64,6 +64,12 @@ class Cluster:
             "--local-directory", str(self.folder), "--preload", __file__, *options, **environment,
         )  # fmt: skip
 
+    def wait_for(self, workers: int) -> None:
+        from distributed import Client
+
+        with Client(self.address, set_as_default=False) as client:
+            client.wait_for_workers(workers, timeout=START_SECONDS)
+
     def _start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         log = (self.folder / f"{arguments[0]}-{len(self.processes)}.log").open("wb")
         path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])

@@ -37,13 +37,6 @@ def started(log: Path) -> list[list[str]]:
     return [line.split() for line in log.read_text().splitlines()] if log.exists() else []
 
 
-def wait_for(address: str, workers: int) -> None:
-    from distributed import Client
-
-    with Client(address, set_as_default=False) as client:
-        client.wait_for_workers(workers, timeout=60)
-
-
 def seconds_per_cell(log: Path, workers: int) -> float:
     """Mean time between starts, from the first start of the worker that came last."""
     starts: dict[str, list[float]] = {}
@@ -60,7 +53,7 @@ def test_two_workers_halve_the_time_and_one_killed_loses_nothing(dask: Cluster, 
     pace = {}
     for n in (1, 2):
         dask.worker()
-        wait_for(dask.address, n)
+        dask.wait_for(n)
         task = ToyTask(models=("sleep",), origins=ORIGINS, seconds=0.4, setting=n, log=tmp_path / f"log-{n}")
         run = run_backtest(task, tmp_path / "out", dask=dask.address, progress=False)
         assert run.counts()["done"] == len(ORIGINS)

@@ -6,6 +6,7 @@ says so and the files agree; a torn or foreign file makes it unfinished again.
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import math
@@ -250,4 +251,4 @@ def _finite(value: float) -> float | None:
 
 
 def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
