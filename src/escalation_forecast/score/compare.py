@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -112,14 +112,7 @@ def shared_cases(
             raise DataError(
                 f"No case of model `{model}`{nearest(model, known)}; scored are {', '.join(known)}."
             )
-    own = cases[cases["model"].isin(wanted)]
-    keys = [*case, "model"]
-    twice = own.duplicated(keys)
-    if twice.any():
-        row = own[twice].iloc[0]
-        place = ", ".join(f"{name} {row[name]}" for name in keys)
-        raise DataError(f"A case is scored twice ({place}); leave one run of it out.")
-    wide = own.set_index(keys)[score].unstack("model")[wanted].dropna()
+    wide = _wide(cases[cases["model"].isin(wanted)], case, score)[wanted].dropna()
     if wide.empty:
         raise DataError(
             f"The models {', '.join(wanted)} share no case with a {score}; score the same origins."
@@ -155,28 +148,39 @@ def skill_table(
     """
     if order is None:
         order = sorted(cases["origin"].unique())
-    ranks = {origin: k for k, origin in enumerate(order)}
-    others = [name for name in cases["model"].unique() if name != reference] if models is None else models
-    rows = []
+    others = [str(name) for name in cases["model"].unique()] if models is None else list(models)
+    rows: list[dict[str, Any]] = []
     for horizon in sorted(int(value) for value in cases["horizon"].unique()):
         part = cases[cases["horizon"] == horizon]
-        present = set(part["model"])
+        if reference not in set(part["model"]):
+            continue
+        wide = _wide(part, case, score)
+        origin = pd.Categorical(wide.index.get_level_values("origin"), categories=list(order)).codes
+        resampled: dict[int, np.ndarray] = {}
         for model in others:
-            if model == reference or not {model, reference} <= present:
+            if model == reference or model not in wide:
                 continue
-            wide = shared_cases(part, case, score, [model, reference])
-            grouped = wide.groupby(level="origin")
-            sums = grouped.sum().sort_index(key=lambda labels: labels.map(ranks))
-            counts = grouped.size().reindex(sums.index).to_numpy(float)
-            own, ref = sums[model].to_numpy(float), sums[reference].to_numpy(float)
-            low, high = _interval(own, ref, horizon, replicates, seed)
-            gap = (own - ref) / counts
+            pairs = wide[[model, reference]].to_numpy(float)
+            shared = np.isfinite(pairs).all(axis=1)
+            if not shared.any():
+                continue
+            counts = np.bincount(origin[shared], minlength=len(order))
+            own, ref = (
+                np.bincount(origin[shared], weights=pairs[shared, k], minlength=len(order))[counts > 0]
+                for k in (0, 1)
+            )
+            n = len(own)
+            if n not in resampled:
+                rng = np.random.default_rng([seed, horizon])
+                resampled[n] = stationary_bootstrap(n, block_length(horizon), replicates, rng)
+            low, high = _interval(own, ref, resampled[n])
+            gap = (own - ref) / counts[counts > 0]
             statistic, p = diebold_mariano(gap, horizon)
             rows.append(
                 {
                     "horizon": horizon, "model": model, "reference": reference,
-                    "n_cases": len(wide), "n_origins": len(sums),
-                    "mean": own.sum() / len(wide), "reference_mean": ref.sum() / len(wide),
+                    "n_cases": int(shared.sum()), "n_origins": n,
+                    "mean": own.sum() / shared.sum(), "reference_mean": ref.sum() / shared.sum(),
                     "skill": skill(own, ref), "low": low, "high": high, "dm": statistic, "p": p,
                     "origins_better": int((gap < 0).sum()),
                 }
@@ -190,11 +194,7 @@ SKILL_COLUMNS: Final = (
 )  # fmt: skip
 
 
-def _interval(
-    own: np.ndarray, reference: np.ndarray, horizon: int, replicates: int, seed: int
-) -> tuple[float, float]:
-    rng = np.random.default_rng([seed, horizon])
-    at = stationary_bootstrap(len(own), block_length(horizon), replicates, rng)
+def _interval(own: np.ndarray, reference: np.ndarray, at: np.ndarray) -> tuple[float, float]:
     totals = reference[at].sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         replicated = np.where(totals != 0, 1.0 - own[at].sum(axis=1) / totals, np.nan)
@@ -202,3 +202,14 @@ def _interval(
         return float("nan"), float("nan")
     low, high = np.nanquantile(replicated, INTERVAL)
     return float(low), float(high)
+
+
+def _wide(cases: pd.DataFrame, case: Sequence[str], score: str) -> pd.DataFrame:
+    """Scores with a row for each case and a column for each model."""
+    keys = [*case, "model"]
+    twice = cases.duplicated(keys)
+    if twice.any():
+        row = cases[twice].iloc[0]
+        place = ", ".join(f"{name} {row[name]}" for name in keys)
+        raise DataError(f"A case is scored twice ({place}); leave one run of it out.")
+    return cases.set_index(keys)[score].unstack("model")

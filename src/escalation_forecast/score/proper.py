@@ -156,8 +156,8 @@ def corp(
     if not (((p >= 0) & (p <= 1)).all() and np.isin(y, (0.0, 1.0)).all()):
         raise DataError("Probabilities lie between 0 and 1 and outcomes are 0 or 1; leave unknown cases out.")
     recalibrated = _isotonic(p, y)
-    curve = pd.DataFrame({"p": p, "recalibrated": recalibrated}).groupby("p", as_index=False)
-    table = curve.agg(recalibrated=("recalibrated", "first"), n=("recalibrated", "size"))
+    levels, first, n = np.unique(p, return_index=True, return_counts=True)
+    table = pd.DataFrame({"p": levels, "recalibrated": recalibrated[first], "n": n})
     own, best = float(score(p, y).mean()), float(score(recalibrated, y).mean())
     base = float(score(np.full(len(y), y.mean()), y).mean())
     parts = {

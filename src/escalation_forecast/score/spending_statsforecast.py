@@ -1,7 +1,8 @@
 """Automatic exponential smoothing, ARIMA and Theta by statsforecast; paths are simulated here.
 
 statsforecast 2.0.1, the newest that works with pandas 3, fits and predicts but does not simulate.
-Errors are normal.
+Errors are normal. Against published scores made with version 2.1.1 the methods agree within Monte Carlo
+error, save AutoARIMA on levels, whose CRPS is 1 to 2 per cent higher here for all fourteen states.
 """
 
 from __future__ import annotations
