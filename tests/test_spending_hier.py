@@ -57,12 +57,12 @@ def test_known_parameters_are_recovered_and_data_are_swapped() -> None:
     assert posterior["slope"].mean(axis=0) == pytest.approx(0.5, abs=0.15)
     assert posterior["scale"].mean(axis=0) == pytest.approx(2.0 + 0.5 * np.arange(6), rel=0.2)
     compiled = hier._program.cache_info().misses
-    draws, _ = hier.hier_draws(made_up(5, 180, seed=4), seed=2, n=4000)
+    draws, _ = hier.hier_draws(made_up(5, 215, seed=4), seed=2, n=4000)
     # fewer states and years, the same padded shape
     assert hier._program.cache_info().misses == compiled
     assert set(draws) == {f"S{k}" for k in range(5)}
     assert draws["S0"].shape == (4000, 3)
-    again, _ = hier.hier_draws(made_up(5, 180, seed=4), seed=2, n=4000)
+    again, _ = hier.hier_draws(made_up(5, 215, seed=4), seed=2, n=4000)
     assert (draws["S3"] == again["S3"]).all()
 
 
@@ -73,4 +73,5 @@ def test_states_share_a_posterior_draw() -> None:
     growth = {f"S{k}": rng.normal(3, 6, 9) for k in range(10)}
     posterior, _ = hier.fit_hier(growth, seed=3)
     together = np.corrcoef(posterior["mean"].T)
-    assert together[np.triu_indices(10, 1)].mean() > 0.2
+    # independent states would give 0, give or take 0.01
+    assert together[np.triu_indices(10, 1)].mean() > 0.1
