@@ -30,7 +30,7 @@ LEFTOVER: Final = re.compile(rf"\.[0-9a-f]{{{ID_LENGTH}}}(\.failed)?\.partial-\d
 LEFTOVER_SECONDS: Final = 24 * 3600.0
 # Paths of latents, by far the biggest arrays, are stored to the nearest 1/256: far below Monte Carlo
 # error, and half the size. Growth is compared with thresholds and is not rounded.
-ROUNDED: Final = ("eta", "risk", "global_risk", "growth_level")
+ROUNDED: Final = ("eta", "risk", "global_risk", "growth_level", "growth_scale")
 # Their history is eta on the reference scale and is not stored twice.
 FROM_ETA: Final = ("risk", "global_risk")
 STEP: Final = 1 / 256

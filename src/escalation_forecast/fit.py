@@ -16,7 +16,7 @@ MAX_R_HAT_OTHER: Final = 1.02
 OTHER: Final = (
     "phi", "phi_global", "global_share", "theatre_scale", "slow_step", "spillover", "_noise", "_persistence",
     "_intercept", "_dispersion", "_concentration", "_memory", "_bias", "_miss", "_body", "_drift", "_step",
-    "revision_scale", "revision_state", "late_revision_chance", "late_revision_size",
+    "_common", "revision_scale", "revision_state", "late_revision_chance", "late_revision_size",
 )  # fmt: skip
 MIN_ESS: Final = 400.0
 MIN_E_BFMI: Final = 0.3

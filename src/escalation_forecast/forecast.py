@@ -24,7 +24,7 @@ from escalation_forecast.indicator_paths import (
 from escalation_forecast.model import SPILLOVERS
 from escalation_forecast.panel import FIRST_DEPLOYMENT, STOCKS, Panel
 from escalation_forecast.priors import Priors
-from escalation_forecast.schema import STATES, THEATRES, DataError
+from escalation_forecast.schema import THEATRES, DataError
 from escalation_forecast.spending_paths import spending_paths
 from escalation_forecast.store import data_root
 from escalation_forecast.war_chain import Loosen
@@ -88,7 +88,7 @@ def simulate(
         "theatre": list(THEATRES),
         "month": months,
         "indicator": names,
-        "state": list(STATES),
+        "state": list(panel.spending.states),
     }
     lead = ("chain", "draw")
     variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {

@@ -29,10 +29,10 @@ from escalation_forecast.kernels import (
 )
 from escalation_forecast.panel import STOCKS, Panel
 from escalation_forecast.priors import Priors
-from escalation_forecast.schema import STATES, THEATRES, DataError
-from escalation_forecast.spending_panel import BUDGET_STATES, LATE_AGES, SpendingPanel
+from escalation_forecast.schema import THEATRES, DataError
+from escalation_forecast.spending_panel import LATE_AGES, YEARS_AHEAD, SpendingPanel
 
-MODEL_VERSION = "1"
+MODEL_VERSION = "2"
 SPILLOVERS: tuple[tuple[str, str], ...] = (
     ("korea", "ukraine_nato"),
     ("taiwan", "south_china_sea"),
@@ -40,7 +40,6 @@ SPILLOVERS: tuple[tuple[str, str], ...] = (
 )
 CENTRED_MONTHS = 300  # 1990 to 2014: eta has mean zero there, whatever as_of
 SHORT_MEMORY = 0.5  # upper bound of the persistence of an item's own error
-_BUDGET_POSITIONS = np.array([STATES.index(state) for state in BUDGET_STATES])
 READING_DF = {"news": 5.0, "annual": 5.0, "transfer": 5.0, "troops": 4.0}
 
 
@@ -78,13 +77,13 @@ def build_model(panel: Panel, priors: Priors) -> pm.Model:
     pymc.Model
         Deterministics kept for the posterior: ``eta`` (latent, month) on the model's scale, and what
         the forecast goes on from: ``last_path``, ``centre`` (latent), ``next_level`` (theatre);
-        ``growth`` (state, forward_year), ``first_print`` (budget_state, forward_year),
-        ``revision`` (state), ``growth_level`` (state, spending_year),
-        ``log_stock`` (stock, report_month).
+        ``growth`` and ``first_print`` (state, year_ahead), ``revision`` (state), ``growth_level`` and
+        ``growth_scale`` (state, spending_year), ``log_stock`` (stock, report_month).
     """
     coords = model_coords(panel)
     with pm.Model(coords=coords, check_bounds=False) as model:
         data = {name: pm.Data(f"rows_{name}", values) for name, values in panel.data.items()}
+        spending = spending_data(panel.spending)
 
         draw = Draw(priors, coords)
         eta = latent_block(panel, draw)
@@ -95,8 +94,57 @@ def build_model(panel: Panel, priors: Priors) -> pm.Model:
         ladder_block(data, flat, draw)
         hurdle_block(data, flat, draw)
         stock_block(panel, data, eta, draw)
-        spending_block(panel, eta, draw)
+        spending_block(panel.spending, spending, _threat(panel, spending, eta), draw)
     return model
+
+
+def build_spending_model(sp: SpendingPanel, priors: Priors) -> pm.Model:
+    """Spending alone, without the latent: the last block of `build_model`."""
+    coords = spending_coords(sp)
+    with pm.Model(coords=coords, check_bounds=False) as model:
+        spending_block(sp, spending_data(sp), None, Draw(priors, coords))
+    return model
+
+
+def spending_data(sp: SpendingPanel) -> dict[str, Any]:
+    """The arrays of the spending block as data of the model in context.
+
+    Compiled programs take vectors, so that is what the data are.
+    """
+    out = {}
+    for name, values in sp.arrays().items():
+        vector = pm.Data(f"spending_{name}", values.ravel())
+        out[name] = vector[0] if values.ndim == 0 else vector
+        if values.ndim > 1:
+            out[name] = vector.reshape(values.shape)
+    return out
+
+
+def swapped(panel: Panel) -> dict[str, np.ndarray]:
+    """Every array of data of `build_model` by its name there, for a program of the same calendar."""
+    rows = {f"rows_{name}": values for name, values in panel.data.items()}
+    own = panel.spending.arrays()
+    return rows | {f"spending_{name}": values.ravel() for name, values in own.items()}
+
+
+def spending_coords(sp: SpendingPanel) -> dict[str, list[Any]]:
+    """Dims and labels of the spending block; years ahead count from the last printed year."""
+    return {
+        "state": list(sp.states),
+        "spending_year": list(sp.years),
+        "year_ahead": list(range(1, YEARS_AHEAD + 1)),
+        "late_age": list(LATE_AGES),
+    }
+
+
+def _threat(panel: Panel, data: dict[str, Any], eta: Any) -> Any:
+    """(state, spending year) mean risk of the year in the theatres that a state is exposed to."""
+    years, own = panel.years, panel.spending.years
+    yearly = eta[:-1].reshape((len(THEATRES), len(years), 12)).mean(axis=2)
+    first, last = int(own[0] - years[0]), int(own[-1] - years[-1])
+    inside = pt.dot(data["exposure"], yearly[:, first:])
+    # No risk is known beyond the grid; nothing reads those years.
+    return pt.concatenate([inside, pt.zeros((inside.shape[0], last))], axis=1)
 
 
 def model_coords(panel: Panel) -> dict[str, list[Any]]:
@@ -119,11 +167,7 @@ def model_coords(panel: Panel) -> dict[str, list[Any]]:
         "count": list(count.index),
         "count_group": list(dict.fromkeys(count["group"])),
         "share": list(panel.items["share"].index),
-        "state": list(STATES),
-        "spending_year": list(panel.spending.years),
-        "budget_state": list(BUDGET_STATES),
-        "forward_year": list(panel.spending.forward_years),
-        "late_age": list(LATE_AGES),
+        **spending_coords(panel.spending),
         "stock": list(STOCKS),
         "report_month": list(panel.stock_months),
         "body": list(panel.bodies),
@@ -133,6 +177,16 @@ def model_coords(panel: Panel) -> dict[str, list[Any]]:
 def unit_t(name: str, df: float, dims: str | tuple[str, ...]) -> Any:
     """Student-t innovations of unit variance."""
     return pm.StudentT(name, nu=df, mu=0.0, sigma=float(np.sqrt((df - 2.0) / df)), dims=dims)
+
+
+def mixed_t(name: str, df: float, dims: tuple[str, ...]) -> Any:
+    """Student-t innovations of unit scale, as normal ones of random precision.
+
+    Where no data bear on them the sampler moves through two light tails in place of one heavy tail.
+    """
+    normal = pm.Normal(f"{name}_innovation", 0.0, 1.0, dims=dims)
+    precision = pm.Gamma(f"{name}_precision_innovation", alpha=df / 2.0, beta=df / 2.0, dims=dims)
+    return normal / pt.sqrt(precision)
 
 
 def latent_block(panel: Panel, draw: Draw) -> Any:
@@ -302,113 +356,102 @@ def stock_block(panel: Panel, data: dict[str, Any], eta: Any, draw: Draw) -> Non
     pm.Potential("stocks", density.sum())
 
 
-def spending_block(panel: Panel, eta: Any, draw: Draw) -> None:
-    """Real growth of military spending by state and year, its revisions, and announced budgets.
+def spending_block(sp: SpendingPanel, data: dict[str, Any], threat: Any, draw: Draw) -> None:
+    """Real growth of military spending by state and year, its revisions, and what is announced of it.
 
     The true growth of a printed year is the print plus the revision still to come; of a year not
-    printed yet it is simulated from the dynamics, and an announced budget reads its first print.
+    printed yet it is simulated from the dynamics, and announcements read its first print. Growth
+    goes back to a drifting level of its own, with surprises whose scale changes slowly; both walks are
+    centred on the printed years.
+
+    Parameters
+    ----------
+    data : the arrays of ``sp.arrays()`` by name; they can be swapped for those of another day.
+    threat : (state, year) risk in the theatres that a state is exposed to, or None.
     """
-    sp = panel.spending
-    n_printed = len(sp.years) - len(sp.forward_years)
-    level = _growth_level(sp, draw)
-    revision, forward_revision = _remaining_revision(sp, draw)
-    slopes = {name: draw(name) for name in ("growth_persistence", "threat_slope", "reaction", "gdp_slope")}
-    noise, df = draw("growth_noise"), draw.constant("growth_df")
-
-    first_year = int(sp.years[0] - panel.years[0])
-    yearly = eta[:-1].reshape((len(THEATRES), len(panel.years), 12)).mean(axis=2)
-    threat = (pt.constant(sp.exposure)[:, :, None] * yearly[None, :, :]).sum(axis=1)[:, first_year:]
-
-    settled = np.where(sp.printed, sp.growth, 0.0)[:, :n_printed]
-    missing = ~sp.printed[:, :n_printed]
-    newest = (np.arange(n_printed) == n_printed - 1) & sp.printed[:, :n_printed]
-    growth = settled + missing * level[:, :n_printed] + newest * revision[:, None]
-
-    def expected(y: int, before: Any) -> Any:
-        gap = before - level[:, y - 1]
-        rivals = (pt.constant(sp.rivals) * gap[None, :]).sum(axis=1)
-        return (
-            level[:, y]
-            + slopes["growth_persistence"] * gap
-            + slopes["threat_slope"] * threat[:, y - 1]
-            + slopes["reaction"] * rivals
-            + slopes["gdp_slope"] * sp.gdp[:, y - 1]
-        )
-
-    before, gap = growth[:, :-1], growth[:, :-1] - level[:, : n_printed - 1]
-    rivals = (pt.constant(sp.rivals)[:, :, None] * gap[None, :, :]).sum(axis=1)
-    mean = (
-        level[:, 1:n_printed]
-        + slopes["growth_persistence"][:, None] * gap
-        + slopes["threat_slope"][:, None] * threat[:, : n_printed - 1]
-        + slopes["reaction"] * rivals
-        + slopes["gdp_slope"] * sp.gdp[:, : n_printed - 1]
+    n = data["n_printed"]
+    growth_mean = draw("growth_mean")
+    printed = data["printed"]
+    weight = printed / pt.maximum(printed.sum(axis=1, keepdims=True), 1.0)
+    noise = draw("growth_noise")
+    level = growth_mean[:, None] + (draw("growth_drift") * noise)[:, None] * _walk(
+        "growth_level_innovation", weight, pt.ones(len(sp.states))
     )
-    both = (sp.printed[:, 1:n_printed] & sp.printed[:, : n_printed - 1]).astype(float)
-    pm.Potential("growth_steps", (both * student_t_rows(growth[:, 1:] - mean, noise[:, None], df)).sum())
+    memory = np.full(len(sp.states), draw.constant("growth_noise_memory"))
+    quiet = _walk("growth_scale_innovation", weight, pt.constant(memory))
+    scale = noise[:, None] * pt.exp(draw("growth_noise_step") * quiet)
+    pm.Deterministic("growth_level", level, dims=("state", "spending_year"))
+    pm.Deterministic("growth_scale", scale, dims=("state", "spending_year"))
+    revision_scale = draw("revision_scale") * draw("revision_state")
+    revision = _revisions(data, revision_scale, draw)
 
-    innovation = pm.StudentT("growth_innovation", nu=df, mu=0.0, sigma=1.0, dims=("state", "forward_year"))
-    columns, last = [], before if n_printed == 0 else growth[:, -1]
-    for step in range(len(sp.forward_years)):
-        last = expected(n_printed + step, last) + noise * innovation[:, step]
-        columns.append(last)
-    forward = pt.stack(columns, axis=1)
-    pm.Deterministic("growth", forward, dims=("state", "forward_year"))
-    # First prints that nothing reads are simulated later: heavy tails without data mix slowly.
-    first_print = pm.Deterministic(
-        "first_print", forward[_BUDGET_POSITIONS] - forward_revision, dims=("budget_state", "forward_year")
-    )
-    _budget_readings(sp, first_print, draw)
+    persistence, reaction, df = draw("growth_persistence"), draw("reaction"), draw.constant("growth_df")
+    push = draw("gdp_slope") * data["gdp"]
+    if threat is not None:
+        push = push + draw("threat_slope")[:, None] * threat
+
+    growth = data["growth"] + (1.0 - printed) * level + data["newest"] * revision[:, None]
+    gap = growth - level
+    rivals = pt.dot(data["rivals"], gap)
+    step = persistence[:, None] * gap + reaction * rivals + push
+    error = growth[:, 1:] - level[:, 1:] - step[:, :-1]
+    both = printed[:, 1:] * printed[:, :-1]
+    pm.Potential("growth_steps", (both * student_t_rows(error, scale[:, 1:], df)).sum())
+
+    innovation = mixed_t("growth", df, ("state", "year_ahead"))
+    columns, last = [], gap[:, n - 1]
+    for k in range(YEARS_AHEAD):
+        drawn = persistence * last + reaction * pt.dot(data["rivals"], last) + push[:, n + k - 1]
+        last = drawn + scale[:, n + k] * innovation[:, k]
+        columns.append(level[:, n + k] + last)
+    forward = pm.Deterministic("growth", pt.stack(columns, axis=1), dims=("state", "year_ahead"))
+    ahead = mixed_t("forward_revision", draw.constant("revision_df"), ("state", "year_ahead"))
+    first_print = forward - data["revisable"] * revision_scale[:, None] * ahead
+    pm.Deterministic("first_print", first_print, dims=("state", "year_ahead"))
+    _announcements(data, first_print, draw)
 
 
-def _growth_level(sp: SpendingPanel, draw: Draw) -> Any:
-    steps = pm.Normal("growth_level_innovation", 0.0, 1.0, dims=("state", "spending_year"))
-    walk = ar_filter(steps, pt.ones(len(STATES)))
-    centred = walk - walk[:, : len(sp.years) - len(sp.forward_years)].mean(axis=1, keepdims=True)
-    level = draw("growth_mean")[:, None] + draw("growth_drift") * centred
-    return pm.Deterministic("growth_level", level, dims=("state", "spending_year"))
+def _walk(name: str, weight: Any, memory: Any) -> Any:
+    """(state, year) walk of standard normal steps, with mean zero over the printed years."""
+    steps = pm.Normal(name, 0.0, 1.0, dims=("state", "spending_year"))
+    walk = ar_filter(steps, memory)
+    return walk - (weight * walk).sum(axis=1, keepdims=True)
 
 
-def _remaining_revision(sp: SpendingPanel, draw: Draw) -> tuple[Any, Any]:
-    """Revision still to come of the newest printed year and of the years ahead, in points.
+def _revisions(data: dict[str, Any], scale: Any, draw: Draw) -> Any:
+    """Revision still to come of the newest printed year, (state,), in points.
 
     First revisions are Student-t with a scale by state. Later ones are rare; their chance by age and
-    their size are learned here for the forecast of prints.
+    their size are learned here for the forecast of prints. What was cut from a later release has its
+    revisions behind it.
     """
     df = draw.constant("revision_df")
-    scale = draw("revision_scale") * draw("revision_state")
-    seen = sp.revisions
-    pm.Potential("first_revisions", student_t_rows(seen["step"], scale[seen["state"]], df).sum())
+    seen = student_t_rows(data["revision_step"], scale[data["revision_state"]], df)
+    pm.Potential("first_revisions", seen.sum())
 
     chance, size = draw("late_revision_chance"), draw("late_revision_size")
-    late = sp.late_revisions
-    quiet = late["trials"] - late["changed"]
-    pm.Potential("late_revisions", (late["changed"] * pt.log(chance) + quiet * pt.log1p(-chance)).sum())
-    pm.Potential("late_sizes", student_t_rows(late["size"], size, df).sum())
+    quiet = data["late_trials"] - data["late_changed"]
+    late = data["late_changed"] * pt.log(chance) + quiet * pt.log1p(-chance)
+    pm.Potential("late_revisions", late.sum())
+    pm.Potential("late_sizes", student_t_rows(data["late_size"], size, df).sum())
 
-    newest = pm.StudentT("revision_innovation", nu=df, mu=0.0, sigma=1.0, dims="state")
-    ahead = pm.StudentT(
-        "forward_revision_innovation", nu=df, mu=0.0, sigma=1.0, dims=("budget_state", "forward_year")
-    )
-    pm.Deterministic("revision", newest * scale, dims="state")
-    return newest * scale, ahead * scale[_BUDGET_POSITIONS, None]
+    newest = mixed_t("revision", df, ("state",))
+    return pm.Deterministic("revision", data["revisable"] * newest * scale, dims="state")
 
 
-def _budget_readings(sp: SpendingPanel, first_print: Any, draw: Draw) -> None:
-    """Announced growth less expected inflation as a reading of the first print."""
-    budgets = sp.budgets
-    bias, noise = draw("budget_bias"), draw("budget_noise")
-    n_printed = len(sp.years) - len(sp.forward_years)
-    ahead = budgets["year"] >= n_printed
-    printed = ~ahead & np.isfinite(budgets["first_print"])
-    use = ahead | printed
-    state, recalled = budgets["state"][use], budgets["recalled"][use]
-    column = np.array([BUDGET_STATES.index(STATES[position]) for position in state], int)
-    target = pt.switch(
-        ahead[use],
-        first_print[column, np.where(ahead, budgets["year"] - n_printed, 0)[use]],
-        np.where(printed, budgets["first_print"], 0.0)[use],
-    )
-    scale = pt.sqrt((noise[state] * (1.0 + 0.5 * recalled)) ** 2 + budgets["half_width"][use] ** 2)
-    error = budgets["value"][use] - target - bias[state]
-    pm.Potential("budgets", student_t_rows(error, scale, 4.0).sum())
+def _announcements(data: dict[str, Any], first_print: Any, draw: Draw) -> None:
+    """Announced growth less expected inflation as a reading of the first print.
+
+    Budgets of the year, and programmes of several years for years whose budget is still to come.
+    """
+    for kind in ("budget", "programme"):
+        rows = {
+            name: data[f"{kind}_{name}"] for name in ("state", "slot", "ahead", "first_print", "value")
+        }
+        state = rows["state"]
+        target = pt.switch(rows["ahead"], first_print[state, rows["slot"]], rows["first_print"])
+        error = rows["value"] - target - draw(f"{kind}_bias")[state]
+        scale = draw(f"{kind}_noise")[state]
+        if kind == "budget":
+            scale = pt.sqrt((scale * (1.0 + data["budget_doubt"])) ** 2 + data["budget_half_width"] ** 2)
+        pm.Potential(f"{kind}s", student_t_rows(error, scale, draw.constant("announcement_df")).sum())

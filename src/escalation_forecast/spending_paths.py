@@ -15,8 +15,8 @@ import pandas as pd
 from escalation_forecast.draws import Draws, student_t
 from escalation_forecast.panel import Panel
 from escalation_forecast.priors import Priors
-from escalation_forecast.schema import STATES, THEATRES
-from escalation_forecast.spending_panel import LATE_AGES, PSEUDO_RELEASE, SpendingPanel
+from escalation_forecast.schema import THEATRES
+from escalation_forecast.spending_panel import LATE_AGES, YEARS_AHEAD, SpendingPanel
 
 FIRST_SHOWN = 2009
 AGES = 6
@@ -45,11 +45,26 @@ def spending_paths(
     """Simulate prints and true growth up to the last year printed within the horizon."""
     sp = panel.spending
     last = max(last_year_printed_within(panel.as_of, horizon), sp.last_printed)
+    yearly = eta[:, :-1].reshape(draws.n, len(THEATRES), -1, 12).mean(axis=3)
+    threat = np.einsum("ik,skt->sit", sp.exposure, yearly)[:, :, sp.years[0] - panel.years[0] :]
+    return print_paths(sp, draws, priors, threat, last, rng)
+
+
+def print_paths(
+    sp: SpendingPanel, draws: Draws, priors: Priors, threat: np.ndarray, last: int, rng: np.random.Generator
+) -> SpendingPaths:
+    """Prints and true growth up to the year ``last``.
+
+    Parameters
+    ----------
+    threat : (sample, state, year) risk that states are exposed to, from the panel's first year on; used
+        beyond the years that the model samples.
+    """
     years = np.arange(min(FIRST_SHOWN, sp.last_printed), last + 1)
-    true, first_print = _growth(panel, draws, priors, eta, last, rng)
+    true, first_print = _growth(sp, draws, priors, threat, last, rng)
     table = _print_table(sp, draws, priors, true, first_print, last, rng)
     n_years = len(years)
-    prints = np.full((draws.n, len(STATES), n_years, AGES), np.nan)
+    prints = np.full((draws.n, len(sp.states), n_years, AGES), np.nan)
     history = _history(sp, years)
     for position, year in enumerate(years):
         for age in range(AGES):
@@ -65,40 +80,38 @@ def _simple(growth: np.ndarray) -> np.ndarray:
 
 
 def _growth(
-    panel: Panel, draws: Draws, priors: Priors, eta: np.ndarray, last: int, rng: np.random.Generator
+    sp: SpendingPanel, draws: Draws, priors: Priors, threat: np.ndarray, last: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, dict[int, np.ndarray]]:
     """True growth (sample, state, year from the panel's first year to ``last``) and first prints ahead."""
-    sp = panel.spending
-    n_printed = sp.last_printed - sp.years[0] + 1
-    level = draws["growth_level"]
-    printed = sp.printed[:, :n_printed]
-    out = np.where(printed, sp.growth[:, :n_printed], level[:, :, :n_printed])
+    n, shape = sp.n_printed, (draws.n, len(sp.states))
+    level, scale = (draws[name][:, :, : n + YEARS_AHEAD] for name in ("growth_level", "growth_scale"))
+    printed = sp.printed[:, :n]
+    out = np.where(printed, sp.growth[:, :n], level[:, :, :n])
     out[:, :, -1] += draws["revision"] * printed[:, -1]
     sampled, sampled_print = draws["growth"], draws["first_print"]
-    budget_states = [STATES.index(state) for state in draws.labels("budget_state")]
-    first_print: dict[int, np.ndarray] = {}
+    first_print = {sp.last_printed + 1 + k: sampled_print[:, :, k] for k in range(YEARS_AHEAD)}
+    out = np.concatenate([out, sampled[:, :, : max(last - sp.last_printed, 0)]], axis=2)
+    if last <= sp.last_printed + YEARS_AHEAD:
+        return out, first_print
+
     df, revision_df = (float(priors[name].array("value")) for name in ("growth_df", "revision_df"))
-    yearly = eta[:, :-1].reshape(draws.n, len(THEATRES), -1, 12).mean(axis=3)
-    threat = np.einsum("ik,skt->sit", sp.exposure, yearly)[:, :, sp.years[0] - panel.years[0] :]
-    for year in range(sp.last_printed + 1, last + 1):
-        position = year - sp.years[0]
-        if position - n_printed < sampled.shape[2]:
-            value = sampled[:, :, position - n_printed]
-        else:
-            step = draws["growth_drift"][:, None] * rng.standard_normal((draws.n, len(STATES)))
-            level = np.concatenate([level, (level[:, :, -1] + step)[:, :, None]], axis=2)
-            gap = out[:, :, -1] - level[:, :, position - 1]
-            value = (
-                level[:, :, position]
-                + draws["growth_persistence"] * gap
-                + draws["threat_slope"] * threat[:, :, position - 1]
-                + draws["reaction"][:, None] * (gap @ sp.rivals.T)
-                + draws["growth_noise"] * student_t(rng, df, (draws.n, len(STATES)))
-            )
-        scale = draws["revision_scale"][:, None] * draws["revision_state"]
-        first_print[year] = value - scale * student_t(rng, revision_df, (draws.n, len(STATES)))
-        if position - n_printed < sampled.shape[2]:
-            first_print[year][:, budget_states] = sampled_print[:, :, position - n_printed]
+    memory = float(priors["growth_noise_memory"].array("value"))
+    drift = draws["growth_drift"][:, None] * draws["growth_noise"]
+    revision_scale = sp.revisable * draws["revision_scale"][:, None] * draws["revision_state"]
+    now, wide = level[:, :, -1], np.log(scale[:, :, -1] / draws["growth_noise"])
+    for year in range(sp.last_printed + YEARS_AHEAD + 1, last + 1):
+        gap = out[:, :, -1] - now
+        now = now + drift * rng.standard_normal(shape)
+        # Of the walk's place around its mean over the printed years only the memory of today's is known.
+        wide = memory * wide + draws["growth_noise_step"][:, None] * rng.standard_normal(shape)
+        value = (
+            now
+            + draws["growth_persistence"] * gap
+            + draws["threat_slope"] * threat[:, :, year - 1 - sp.years[0]]
+            + draws["reaction"][:, None] * (gap @ sp.rivals.T)
+            + draws["growth_noise"] * np.exp(wide) * student_t(rng, df, shape)
+        )
+        first_print[year] = value - revision_scale * student_t(rng, revision_df, shape)
         out = np.concatenate([out, value[:, :, None]], axis=2)
     return out, first_print
 
@@ -125,8 +138,8 @@ def _print_table(
         for age in LATE_AGES:
             column = year - age - first_year
             if column >= 0:
-                changed = rng.random((draws.n, len(STATES))) < chance[:, [LATE_AGES.index(age)]]
-                step = size * student_t(rng, df, (draws.n, len(STATES)))
+                changed = rng.random((draws.n, len(sp.states))) < chance[:, [LATE_AGES.index(age)]]
+                step = size * student_t(rng, df, (draws.n, len(sp.states)))
                 current[:, :, column] += changed * step
         second = year - 1 - first_year
         current[:, :, second] = true[:, :, second]
@@ -137,12 +150,12 @@ def _print_table(
 
 def _history(sp: SpendingPanel, years: np.ndarray) -> np.ndarray:
     """Growth (state, year, age) in the earliest release held that covers a year; NaN where missing."""
-    out = np.full((len(STATES), len(years), AGES), np.nan)
-    real = sp.prints[sp.prints["release"] != PSEUDO_RELEASE]
+    out = np.full((len(sp.states), len(years), AGES), np.nan)
+    real = sp.prints[~sp.prints["pseudo"]]
     held = real if len(real) else sp.prints
     releases = sorted(held["release_year"].unique())
     by_release = {
-        release: frame.pivot(index="state", columns="year", values="growth").reindex(list(STATES))
+        release: frame.pivot(index="state", columns="year", values="growth").reindex(list(sp.states))
         for release, frame in held.groupby("release_year")
     }
     for position, year in enumerate(years):

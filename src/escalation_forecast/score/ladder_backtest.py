@@ -5,8 +5,8 @@ as in the protocol of the simple methods, ladder and news stand here by referenc
 origin, as they were later coded and revised. Annual figures enter with their usual lag.
 
 The program is compiled once, on the panel of the first origin; later origins swap the rows. What the
-program holds as constants therefore dates from the first origin and knows nothing later: the spending
-block (it does not inform the latent measurably) and the centres of the priors of count intercepts.
+program holds as constants therefore dates from the first origin and knows nothing later: the centres of
+the priors of count intercepts.
 """
 
 from __future__ import annotations
@@ -91,15 +91,14 @@ def sampler(store: Store, priors: Priors, settings: Settings = SHORT) -> Fit:
     """Compile the joint model once; the function returned fits it to the panel of any origin."""
     # Here and not above: the model is the slow import.
     from escalation_forecast.compile import compile_model
-    from escalation_forecast.model import build_model
+    from escalation_forecast.model import build_model, swapped
 
     first = panel_at(store, FIRST_ORIGIN)
     program: Any = compile_model(build_model(first, priors))
 
     def fit(panel: Panel, seed: int) -> tuple[xr.Dataset, int]:
         assert_same_program(first, panel)
-        rows = {f"rows_{name}": values for name, values in panel.data.items()}
-        trace = sample(program.with_data(**rows), settings, seed)
+        trace = sample(program.with_data(**swapped(panel)), settings, seed)
         return trace["posterior"].to_dataset(), int(trace["sample_stats"]["diverging"].sum())
 
     return fit
@@ -108,6 +107,7 @@ def sampler(store: Store, priors: Priors, settings: Settings = SHORT) -> Fit:
 def assert_same_program(first: Panel, other: Panel) -> None:
     """Check that rows of one panel mean the same in the program of another: calendar and items."""
     same = first.months.equals(other.months) and first.bodies == other.bodies
+    same = same and first.spending.states == other.spending.states
     for block, items in first.items.items():
         fixed = [name for name in items if name not in ("mean", "sd", "log_mean")]
         same = same and items[fixed].equals(other.items[block][fixed])

@@ -60,9 +60,21 @@ TAIL: Final = 100.0 * float(np.log1p(0.05))
 """Growth of 5 per cent, in points of 100 x log difference: the threshold of ``twcrps``."""
 VERSION: Final = 1
 
+VARIANTS: Final = (
+    "joint", "joint-no-latent", "joint-no-reaction", "joint-no-budgets", "joint-no-revisions",
+)  # fmt: skip
+
+
+def _joint(variant: str) -> Forecaster:
+    # The model is the slow import.
+    from escalation_forecast.score.spending_joint import forecaster
+
+    return forecaster(variant)
+
+
 MODELS: Final[dict[str, Callable[[], Forecaster]]] = {
     name: partial(baseline, name) for name in SIMPLE_MODELS
-}  # fmt: skip
+} | {name: partial(_joint, name) for name in VARIANTS}
 
 COLUMNS: Final = (
     *CASE_COLUMNS, "kind", "question", "state", "target_year", "truth_release", "strict",

@@ -20,7 +20,7 @@ from escalation_forecast.draws import Draws, student_t
 from escalation_forecast.fit import Settings, mixing, sample
 from escalation_forecast.forecast import extend_latents
 from escalation_forecast.indicator_rows import LATENTS, LOG_OFFSET
-from escalation_forecast.model import READING_DF, SHORT_MEMORY
+from escalation_forecast.model import READING_DF, SHORT_MEMORY, swapped
 from escalation_forecast.panel import STOCKS, Panel
 from escalation_forecast.priors import Priors
 from escalation_forecast.schema import FIGURE_KEY, DataError
@@ -130,8 +130,7 @@ def joint_sampler(
     def forecast(origin: pd.Timestamp, seed: int) -> JointForecast:
         panel = panel_at(own, origin)
         assert_same_program(first, panel)
-        rows = {f"rows_{name}": values for name, values in panel.data.items()}
-        trace = sample(program.with_data(**rows), settings, seed)
+        trace = sample(program.with_data(**swapped(panel)), settings, seed)
         posterior = trace["posterior"].to_dataset()
         found = press_paths(panel, posterior, priors, series, seed)
         diverging = float(trace["sample_stats"]["diverging"].sum())

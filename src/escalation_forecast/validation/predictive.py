@@ -11,8 +11,7 @@ import xarray as xr
 from escalation_forecast.draws import Draws, student_t
 from escalation_forecast.panel import Panel
 from escalation_forecast.priors import Priors
-from escalation_forecast.schema import CORE_FOUR, STATES, THEATRES
-from escalation_forecast.spending_panel import PSEUDO_RELEASE
+from escalation_forecast.schema import CORE_FOUR, THEATRES
 from escalation_forecast.store import Store
 from escalation_forecast.validation.replicate import Replicate, replicates
 
@@ -84,7 +83,7 @@ def print_check(panel: Panel, priors: Priors, posterior: xr.Dataset, seed: int =
     threat = np.einsum("ik,skt->sit", sp.exposure, yearly)[:, :, sp.years[0] - panel.years[0] :]
     level = draws["growth_level"]
     growth = np.where(sp.printed, sp.growth, level)
-    prints = sp.prints[(sp.prints["age"] == 1) & (sp.prints["release"] != PSEUDO_RELEASE)]
+    prints = sp.prints[(sp.prints["age"] == 1) & (~sp.prints["pseudo"])]
     scale = draws["revision_scale"][:, None] * draws["revision_state"]
     rows = []
     for year in sorted(set(prints["year"])):
@@ -97,11 +96,11 @@ def print_check(panel: Panel, priors: Priors, posterior: xr.Dataset, seed: int =
             + draws["threat_slope"] * threat[:, :, y - 1]
             + draws["reaction"][:, None] * (gap @ sp.rivals.T)
             + draws["gdp_slope"][..., None] * sp.gdp[:, y - 1]
-            + draws["growth_noise"] * student_t(rng, df, (draws.n, len(STATES)))
-            - scale * student_t(rng, revision_df, (draws.n, len(STATES)))
+            + draws["growth_scale"][:, :, y] * student_t(rng, df, (draws.n, len(sp.states)))
+            - scale * student_t(rng, revision_df, (draws.n, len(sp.states)))
         )
         for state, value in zip(figures["state"], figures["growth"], strict=True):
-            column = drawn[:, STATES.index(state)]
+            column = drawn[:, sp.states.index(state)]
             where = position_in(np.array([value]), column[:, None], rng)[0]
             rows.append(
                 {"state": state, "year": int(year), "error": value - np.median(column), "where": where}
