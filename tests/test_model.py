@@ -17,32 +17,15 @@ from numpy.testing import assert_allclose
 from scipy import stats
 from scipy.special import comb, expit, gammaln, logit
 
+from by_hand import Point, risk_by_month, risk_by_year, t_logpdf
 from escalation_forecast.history.stored import read_stored
-from escalation_forecast.indicator_rows import LATENTS
 from escalation_forecast.model import SPILLOVERS, build_model
 from escalation_forecast.panel import STOCKS, Panel
 from escalation_forecast.priors import Priors
-from escalation_forecast.schema import STATES, THEATRES, DataError
-from escalation_forecast.spending_panel import BUDGET_STATES
+from escalation_forecast.schema import THEATRES, DataError
 from escalation_forecast.store import Store
 from escalation_forecast.war_chain import HISTORY, LOOSENED
 from prior_fit import Evaluate, plain
-
-Point = dict[str, np.ndarray]
-
-
-def t_logpdf(error: Any, scale: Any, df: float) -> Any:
-    """Student-t log density less the constant of its degrees of freedom, which the model leaves out."""
-    return stats.t.logpdf(error, df, scale=scale) - stats.t.logpdf(0.0, df)
-
-
-def risk_by_month(at: Point, panel: Panel, latent: str) -> pd.Series:
-    return pd.Series(at["eta"][LATENTS.index(latent)], index=panel.months)
-
-
-def risk_by_year(at: Point, panel: Panel, latent: str) -> pd.Series:
-    monthly = risk_by_month(at, panel, latent)
-    return monthly.groupby(monthly.index.year).mean()
 
 
 def three_years_before(at: Point, panel: Panel, latent: str, year: int) -> float:
@@ -296,96 +279,6 @@ def test_innovations_have_unit_variance(model: pm.Model) -> None:
     assert_allclose(drawn.var(), 1.0, atol=0.05)
 
 
-def growth_inputs(panel: Panel, at: Point) -> tuple[np.ndarray, np.ndarray, int]:
-    """True growth of the printed years, yearly threat (state, year), number of printed years."""
-    sp = panel.spending
-    n = int((sp.years <= sp.last_printed).sum())
-    growth = np.where(sp.printed[:, :n], sp.growth[:, :n], at["growth_level"][:, :n])
-    newest = sp.printed[:, n - 1]
-    growth[newest, n - 1] += at["revision"][newest]
-    yearly = np.array([risk_by_year(at, panel, theatre).reindex(sp.years) for theatre in THEATRES])
-    return growth, sp.exposure @ yearly, n
-
-
-def expected_growth(at: Point, panel: Panel, growth: np.ndarray, threat: np.ndarray, i: int, y: int) -> float:
-    sp = panel.spending
-    gap = growth[:, y - 1] - at["growth_level"][:, y - 1]
-    return float(
-        at["growth_level"][i, y]
-        + at["growth_persistence"][i] * gap[i]
-        + at["threat_slope"][i] * threat[i, y - 1]
-        + at["reaction"] * sum(sp.rivals[i, j] * gap[j] for j in range(len(STATES)))
-        + at["gdp_slope"] * sp.gdp[i, y - 1]
-    )
-
-
-def test_growth_steps_follow_threat_rivals_and_income(at: Point, panel: Panel) -> None:
-    sp = panel.spending
-    growth, threat, n = growth_inputs(panel, at)
-    expected = 0.0
-    for i in range(len(STATES)):
-        for y in range(1, n):
-            if sp.printed[i, y] and sp.printed[i, y - 1]:
-                error = growth[i, y] - expected_growth(at, panel, growth, threat, i, y)
-                expected += t_logpdf(error, at["growth_noise"][i], 4.0)
-    assert_allclose(at["growth_steps"], expected, rtol=1e-9)
-
-
-def test_years_ahead_go_on_from_the_revised_print(at: Point, panel: Panel) -> None:
-    growth, threat, n = growth_inputs(panel, at)
-    for step in range(at["growth"].shape[1]):
-        column = [
-            expected_growth(at, panel, growth, threat, i, n + step)
-            + at["growth_noise"][i] * at["growth_innovation"][i, step]
-            for i in range(len(STATES))
-        ]
-        growth = np.column_stack([growth, column])
-    assert_allclose(at["growth"], growth[:, n:], rtol=1e-9)
-    budgeted = [STATES.index(state) for state in BUDGET_STATES]
-    scale = (at["revision_scale"] * at["revision_state"])[budgeted]
-    revision = scale[:, None] * at["forward_revision_innovation"]
-    assert_allclose(at["first_print"], growth[budgeted, n:] - revision, rtol=1e-9)
-
-
-def test_growth_level_is_a_walk_around_the_mean_of_the_printed_years(at: Point, panel: Panel) -> None:
-    level = at["growth_level"]
-    printed = panel.spending.years <= panel.spending.last_printed
-    assert_allclose(level[:, printed].mean(axis=1), at["growth_mean"], atol=1e-9)
-    steps = at["growth_drift"] * at["growth_level_innovation"][:, 1:]
-    assert_allclose(np.diff(level, axis=1), steps, atol=1e-9)
-
-
-def test_revisions_are_students_and_late_ones_rare(at: Point, panel: Panel) -> None:
-    sp = panel.spending
-    scale = (at["revision_scale"] * at["revision_state"])[sp.revisions["state"]]
-    assert len(scale) > 50
-    assert_allclose(at["first_revisions"], t_logpdf(sp.revisions["step"], scale, 4.0).sum(), rtol=1e-9)
-    late = sp.late_revisions
-    chance = stats.binom.logpmf(late["changed"], late["trials"], at["late_revision_chance"])
-    chance -= np.log(comb(late["trials"], late["changed"]))
-    assert_allclose(at["late_revisions"], chance.sum(), rtol=1e-9)
-    sizes = t_logpdf(late["size"], at["late_revision_size"], 4.0)
-    assert_allclose(at["late_sizes"], sizes.sum(), rtol=1e-9)
-
-
-def test_budgets_read_the_first_print(at: Point, panel: Panel) -> None:
-    sp, rows = panel.spending, panel.spending.budgets
-    n = int((sp.years <= sp.last_printed).sum())
-    expected, n_ahead = 0.0, 0
-    for k in range(len(rows["state"])):
-        i, y = rows["state"][k], rows["year"][k]
-        row = BUDGET_STATES.index(STATES[i])
-        target = at["first_print"][row, y - n] if y >= n else rows["first_print"][k]
-        n_ahead += int(y >= n)
-        if np.isnan(target):
-            continue
-        noise = at["budget_noise"][i] * (1.5 if rows["recalled"][k] else 1.0)
-        scale = np.hypot(noise, rows["half_width"][k])
-        expected += t_logpdf(rows["value"][k] - target - at["budget_bias"][i], scale, 4.0)
-    assert n_ahead >= 4
-    assert_allclose(at["budgets"], expected, rtol=1e-9)
-
-
 BUMPED = {
     "news_loading": (1,),
     "news_persistence": (2,),
@@ -400,7 +293,13 @@ BUMPED = {
     "share_concentration": (1,),
     "ladder_any": (4,),
     "stock_threat": (0,),
-    "growth_persistence": (2,),
+    "growth_persistence_innovation": (2,),
+    "growth_noise_common": (),
+    "growth_drift": (),
+    "growth_level_innovation": (1, 20),
+    "growth_scale_innovation": (0, 7),
+    "revision_precision_innovation": (6,),
+    "growth_precision_innovation": (0, 0),
     "budget_bias": (1,),
 }
 
@@ -440,7 +339,7 @@ def test_density_is_finite_where_sampling_starts(model: pm.Model) -> None:
 
 def test_every_prior_is_used_and_every_parameter_has_one(model: pm.Model, priors: Priors) -> None:
     used = {str(v.name) for v in [*model.free_RVs, *model.deterministics]}
-    constants = {"innovation_df", "growth_df", "revision_df"}
+    constants = {"innovation_df", "growth_df", "growth_noise_memory", "revision_df", "announcement_df"}
     # What history taught, and what weighs it, enters after the fit.
     after = {*HISTORY, *chain.from_iterable(LOOSENED.values()), "history_weight", "joining_reference_age"}
     assert set(priors) - used - after == constants
@@ -448,9 +347,10 @@ def test_every_prior_is_used_and_every_parameter_has_one(model: pm.Model, priors
     innovations = {name for name in used if name.endswith("innovation")}
     results = {
         "eta", "centre", "last_path", "next_level", "growth", "first_print", "revision", "growth_level",
-        "log_stock",
+        "growth_scale", "log_stock",
     }  # fmt: skip
-    assert used - set(priors) == innovations | results
+    pooled = {f"{name}_common" for name, spec in priors.items() if spec.pooling != "none"}
+    assert used - set(priors) == innovations | results | pooled
 
 
 def test_a_prior_that_must_be_a_number_says_so(panel: Panel, priors: Priors) -> None:
