@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,15 +13,18 @@ from numpy.testing import assert_allclose
 
 from escalation_forecast.panel import Panel
 from escalation_forecast.schema import CORE_FOUR, STATES, THEATRES, DataError
+from escalation_forecast.score.spending_cases import with_vintages
 from escalation_forecast.spending_panel import (
     BUDGET_STATES,
     SpendingPanel,
+    _revision_steps,
     _weights,
     build_spending,
     growth_prints,
 )
 from escalation_forecast.store import Store
 from made_up import compound, make_store, spending_rows
+from vintage_table import foreign_growth, foreign_rows, vintage_file
 
 YEARS = np.arange(1990, 2028)
 
@@ -55,28 +59,28 @@ def test_no_growth_across_a_missing_year(whole_store: Store) -> None:
     assert years == {*range(1989, 1995), *range(2004, 2026)}
     spending = at(whole_store, "2026-06-15")
     row = spending.printed[STATES.index("VNM")]
-    assert list(spending.years[~row]) == [*range(1995, 2004), 2026, 2027]
+    assert list(spending.years[~row]) == [*range(1995, 2004), *range(2026, 2031)]
     assert (spending.growth[STATES.index("VNM")][~row] == 0).all()
 
 
 def test_before_2017_one_release_serves_as_every_vintage(whole_store: Store) -> None:
     early = at(whole_store, "2012-06-30")
-    assert (early.release, early.last_printed) == ("2017p", 2011)
+    assert (early.release, early.last_printed, early.revisable) == ("2017p", 2011, False)
     assert early.prints["year"].max() == 2011
     assert set(early.prints["release"]) == {"2017p"}
     # What is cut from one release shows no revisions.
     assert not len(early.revisions["step"])
     assert not early.late_revisions["trials"].any()
     real = at(whole_store, "2017-05-31")
-    assert (real.release, real.last_printed) == ("2017", 2016)
+    assert (real.release, real.last_printed, real.revisable) == ("2017", 2016, True)
     assert early.growth[:, :22] == pytest.approx(real.growth[:, :22])
 
 
 def test_a_release_counts_from_its_day(whole_store: Store) -> None:
-    assert at(whole_store, "2026-04-26").release == "2025"
-    assert at(whole_store, "2026-04-27").release == "2026"
-    assert list(at(whole_store, "2026-04-26").forward_years) == [2025, 2026, 2027]
-    assert list(at(whole_store, "2026-04-27").forward_years) == [2026, 2027]
+    before, after = (at(whole_store, f"2026-04-{day}") for day in (26, 27))
+    assert (before.release, after.release) == ("2025", "2026")
+    assert list(before.years_ahead) == [2025, 2026, 2027]
+    assert list(after.years_ahead) == [2026, 2027, 2028]
 
 
 def first_edition_means(prints: pd.DataFrame, year: int) -> pd.Series:
@@ -109,16 +113,10 @@ def test_first_revisions_are_steps_between_neighbouring_releases() -> None:
     assert_allclose(spending.late_revisions["size"], [log[2] - log[3]], atol=1e-9)
 
 
-def _made_up(rows: list[dict[str, object]]) -> SpendingPanel:
-    from escalation_forecast.spending_panel import _newest_release, _revision_steps
-
-    store = make_store(rows)
-    prints = growth_prints(store)
-    revisions, late = _revision_steps(prints)
-    empty = np.zeros((0, 0))
-    return SpendingPanel(
-        YEARS, empty, empty, empty, _newest_release(store), prints, revisions, late, {}, empty, empty, empty
-    )
+def _made_up(rows: list[dict[str, object]]) -> SimpleNamespace:
+    prints = growth_prints(make_store(rows))
+    revisions, late = _revision_steps(prints, STATES)
+    return SimpleNamespace(revisions=revisions, late_revisions=late)
 
 
 def test_budgets_are_less_the_inflation_known_when_announced(panel: Panel, known: Store) -> None:
@@ -136,7 +134,7 @@ def test_budgets_are_less_the_inflation_known_when_announced(panel: Panel, known
 
 def test_budgets_of_printed_years_meet_the_earliest_print_held(panel: Panel) -> None:
     rows = pd.DataFrame(panel.spending.budgets)
-    assert {STATES[k] for k in rows["state"]} == set(BUDGET_STATES)
+    assert {STATES[k] for k in rows["state"]} > set(BUDGET_STATES)
     prints = panel.spending.prints
     korea = rows[(rows["state"] == STATES.index("KOR")) & (rows["year"] == 2023 - 1990)]
     earliest = prints[(prints["state"] == "KOR") & (prints["year"] == 2023) & (prints["release"] == "2024")]
@@ -146,6 +144,87 @@ def test_budgets_of_printed_years_meet_the_earliest_print_held(panel: Panel) -> 
 def test_budget_announced_later_is_not_known_before(whole_store: Store) -> None:
     rows = pd.DataFrame(at(whole_store, "2025-12-31").budgets)
     assert not ((rows["state"] == STATES.index("CHN")) & (rows["year"] == 2026 - 1990)).any()
+
+
+def test_doubt_is_of_figures_from_memory_and_of_open_definitions(panel: Panel, known: Store) -> None:
+    rows = pd.DataFrame(panel.spending.budgets)
+    rows["state"] = [STATES[k] for k in rows["state"]]
+    quality = known.latest("budget_growth").assign(year=lambda frame: frame["period_start"].dt.year - 1990)
+    quality = quality.set_index(["unit", "year"])["quality"]
+    for row in rows.itertuples():
+        recalled = "recalled" in quality[(row.state, row.year)]
+        assert row.doubt == 0.5 * recalled + 1.0 * (row.state not in BUDGET_STATES)
+    assert set(rows.loc[rows["state"] == "CHN", "doubt"]) == {0.0, 0.5}
+    assert set(rows.loc[rows["state"] == "IND", "doubt"]) == {1.0}
+
+
+def programme_years(spending: SpendingPanel) -> list[int]:
+    """Years ahead that a programme speaks of."""
+    years = spending.years[spending.programmes["year"]]
+    return sorted(int(year) for year in years if year > spending.last_printed)
+
+
+def test_a_programme_speaks_until_the_budget_of_the_year(whole_store: Store) -> None:
+    budgets = whole_store.releases("budget_growth", "JPN")
+    first = budgets.loc[budgets["period_start"] == "2026-01-01", "published_at"].min()
+    before, after = (at(whole_store, f"{first + pd.Timedelta(days=d):%Y-%m-%d}") for d in (-1, 0))
+    assert 2026 in programme_years(before)
+    assert 2026 not in programme_years(after)
+    assert set(after.programmes["state"]) == {STATES.index("JPN")}
+
+
+def test_a_programme_is_the_word_of_the_spring_before_less_inflation(panel: Panel, known: Store) -> None:
+    rows = pd.DataFrame(panel.spending.programmes)
+    rows = rows.set_index(panel.spending.years[rows["year"]])
+    said = known.releases("programme_growth", "JPN")
+    said = said[(said["period_start"] == "2024-01-01") & (said["published_at"] < "2023-05-10")]
+    newest = said.sort_values("published_at").iloc[-1]
+    cpi = known.latest("cpi_inflation", "JPN").sort_values("period_start")
+    cpi = cpi[(cpi["published_at"] <= newest["published_at"]) & (cpi["period_start"] < "2024")]
+    expected = 100 * np.log1p(newest["value"] / 100) - 100 * np.log1p(cpi["value"].iloc[-1] / 100)
+    assert rows.loc[2024, "value"] == pytest.approx(expected)
+
+
+def test_readings_are_of_prints_known_or_of_the_three_years_ahead(panel: Panel) -> None:
+    sp = panel.spending
+    n = sp.n_printed
+    table = {
+        "state": np.array([0, 1, 2, 3, 4], np.int32),
+        "year": np.array([n - 1, n - 1, n, n + 2, n + 3], np.int32),
+        "first_print": np.array([2.0, np.nan, np.nan, np.nan, np.nan]),
+        "value": np.arange(5.0),
+        "doubt": np.zeros(5),
+        "half_width": np.ones(5),
+    }
+    found = replace(sp, budgets=table).arrays()
+    assert found["budget_state"].tolist() == [0, 2, 3]
+    assert found["budget_ahead"].tolist() == [0, 1, 1]
+    assert found["budget_slot"].tolist() == [0, 0, 2]
+    assert found["budget_first_print"].tolist() == [2, 0, 0]
+    assert found["budget_value"].tolist() == [0, 2, 3]
+    assert all(np.isfinite(values).all() for values in found.values())
+    assert found["newest"].sum() == sp.printed[:, n - 1].sum() == len(STATES)
+    assert (found["newest"].argmax(axis=1) == n - 1).all()
+
+
+@pytest.fixture
+def foreign(whole_store: Store, tmp_path: Path) -> Store:
+    return with_vintages(whole_store, vintage_file(tmp_path / "own.csv", foreign_rows(("POL", "DEU", "JPN"))))
+
+
+def test_states_of_a_table_that_has_others(foreign: Store) -> None:
+    spending = at(foreign, "2013-12-31")
+    assert spending.states == ("JPN", "DEU", "POL")
+    assert spending.last_printed == 2012
+    printed = spending.years[spending.printed[2]]
+    expected = [foreign_growth("POL")[year] for year in printed]
+    assert list(printed) == list(range(2001, 2013))
+    assert_allclose(spending.growth[2, spending.printed[2]], expected, atol=1e-6)
+    # Weights and announcements are those of states that the tables name.
+    assert_allclose(spending.exposure.sum(axis=1), [1, 0, 0])
+    assert (spending.rivals == 0).all()
+    assert set(spending.budgets["state"]) == {0}
+    assert np.isfinite(spending.gdp).all()
 
 
 def test_weights_add_to_one_and_no_state_is_its_own_rival(panel: Panel) -> None:
@@ -167,7 +246,7 @@ def test_weights_add_to_one_and_no_state_is_its_own_rival(panel: Panel) -> None:
 def test_bad_weights_name_file_and_row(known: Store, tmp_path: Path, row: str, message: str) -> None:
     (tmp_path / "exposure.csv").write_text(f"state,theatre,weight,reason\n{row},made up\n")
     with pytest.raises(DataError, match=message):
-        _weights(replace(known, root=tmp_path), "exposure.csv", "theatre", THEATRES)
+        _weights(replace(known, root=tmp_path), "exposure.csv", "theatre", THEATRES, STATES)
 
 
 def test_income_growth_is_less_the_states_mean_and_zero_where_unknown(panel: Panel) -> None:

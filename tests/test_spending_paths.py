@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 from numpy.testing import assert_allclose
+from scipy import stats
 
 from escalation_forecast import rules
+from escalation_forecast.draws import Draws
 from escalation_forecast.forecast import reference_scale, simulate
 from escalation_forecast.panel import Panel
 from escalation_forecast.priors import Priors
 from escalation_forecast.schema import CORE_FOUR, STATES, THEATRES
-from escalation_forecast.spending_panel import BUDGET_STATES
-from escalation_forecast.spending_paths import last_year_printed_within
+from escalation_forecast.spending_paths import last_year_printed_within, print_paths
 from prior_fit import repeated, with_values
 
 HORIZON = 84
@@ -22,14 +25,32 @@ LAST = 2025  # the last year that the release of 2026 covers
 
 
 def simulated(panel: Panel, posterior: xr.Dataset, priors: Priors, seed: int = 1) -> xr.Dataset:
-    found: xr.Dataset = simulate(panel, posterior, priors, HORIZON, seed)[["growth_print", "growth_true"]]
-    return found.astype(float)
+    """Growth alone, without the latents: the threat is zero beyond the fit."""
+    sp, draws = panel.spending, Draws(posterior)
+    last = last_year_printed_within(panel.as_of, HORIZON)
+    none = np.zeros((1, len(sp.states), last - int(sp.years[0])))
+    found = print_paths(sp, draws, priors, none, last, np.random.default_rng(seed))
+    dims = ("chain", "draw", "state", "year")
+    return xr.Dataset(
+        {
+            "growth_print": ((*dims, "age"), draws.unflatten(found.prints)),
+            "growth_true": (dims, draws.unflatten(found.true)),
+        },
+        coords={"state": list(sp.states), "year": found.years, "age": range(found.prints.shape[-1])},
+    )
 
 
 def without_revisions(posterior: xr.Dataset) -> xr.Dataset:
     quiet = with_values(posterior, revision_scale=0.0, revision=0.0, late_revision_chance=0.0)
-    growth = quiet["growth"].sel(state=list(BUDGET_STATES)).rename(state="budget_state")
-    return quiet.assign(first_print=growth)
+    return quiet.assign(first_print=quiet["growth"])
+
+
+def still(posterior: xr.Dataset, **values: float) -> xr.Dataset:
+    """Nothing moves growth but what ``values`` names."""
+    names = ("growth_drift", "growth_noise_step", "threat_slope", "reaction", "growth_persistence")
+    fixed = with_values(posterior, **(dict.fromkeys(names, 0.0) | {"growth_noise": 1e-9} | values))
+    # Surprises keep the size that the fit ends with, which is as tiny.
+    return fixed if "growth_scale" in values else with_values(fixed, growth_scale=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -91,23 +112,31 @@ def test_the_next_release_has_the_first_revision(panel: Panel, posterior: xr.Dat
     sp = panel.spending
     printed = 100 * np.expm1(sp.growth[STATES.index("KOR"), LAST - int(sp.years[0])] / 100)
     assert_allclose(prints.sel(year=LAST, age=0, state="KOR"), printed, rtol=1e-5)
-    ahead = prints.sel(year=LAST + 1, age=0, state=list(BUDGET_STATES)).rename(state="budget_state")
-    first = 100 * np.expm1(fixed["first_print"].sel(forward_year=LAST + 1) / 100)
-    assert_allclose(ahead, first.transpose(*ahead.dims), rtol=1e-5, atol=1e-4)
+    for step in (1, 2, 3):
+        ahead = prints.sel(year=LAST + step, age=0)
+        first = 100 * np.expm1(fixed["first_print"].sel(year_ahead=step) / 100)
+        assert_allclose(ahead, first.transpose(*ahead.dims), rtol=1e-5, atol=1e-4)
+
+
+def test_the_three_years_ahead_are_those_of_the_fit(
+    panel: Panel, posterior: xr.Dataset, priors: Priors
+) -> None:
+    true = simulated(panel, posterior, priors)["growth_true"].sel(year=[2026, 2027, 2028])
+    fitted = 100 * np.expm1(posterior["growth"].clip(-200, 200) / 100)
+    assert_allclose(true.transpose("chain", "draw", "state", "year"), fitted, rtol=1e-5, atol=1e-4)
 
 
 def test_beyond_the_fit_growth_is_the_recursion_by_hand(
     panel: Panel, posterior: xr.Dataset, priors: Priors
 ) -> None:
-    fixed = with_values(
-        repeated(without_revisions(posterior), 2), growth_drift=0.0, growth_noise=0.0, threat_slope=0.0
-    )
+    given = repeated(without_revisions(posterior), 2)
+    fixed = still(given).assign({name: given[name] for name in ("growth_persistence", "reaction")})
     true = 100 * np.log1p(simulated(panel, fixed, priors)["growth_true"].isel(chain=0, draw=0) / 100)
     one = fixed.isel(chain=0, draw=0)
-    level = one["growth_level"].isel(spending_year=-1).to_numpy()
-    before = one["growth"].sel(forward_year=2027).to_numpy()
-    for year in range(2028, 2032):
-        gap = before - (level if year > 2028 else one["growth_level"].sel(spending_year=2027).to_numpy())
+    before = one["growth"].sel(year_ahead=3).to_numpy()
+    level = one["growth_level"].sel(spending_year=2028).to_numpy()
+    for year in range(2029, 2032):
+        gap = before - level
         pull = one["growth_persistence"].to_numpy() * gap
         before = level + pull + float(one["reaction"]) * panel.spending.rivals @ gap
         assert_allclose(true.sel(year=year), before, rtol=1e-4, atol=1e-3)
@@ -116,41 +145,72 @@ def test_beyond_the_fit_growth_is_the_recursion_by_hand(
 def test_growth_answers_the_threat_of_the_year_before(
     panel: Panel, posterior: xr.Dataset, priors: Priors
 ) -> None:
-    fixed = with_values(
-        repeated(without_revisions(posterior), 4), growth_drift=0.0, growth_noise=0.0, reaction=0.0,
-        growth_persistence=0.0, threat_slope=1.0, growth_level=3.0, slow_step=0.5,
-    )  # fmt: skip
+    fixed = still(
+        repeated(without_revisions(posterior), 4), threat_slope=1.0, growth_level=3.0, slow_step=0.5
+    )
     paths = simulate(panel, fixed, priors, HORIZON, seed=1).astype(float)
     scale = reference_scale().loc[list(THEATRES)]
     risk = paths["risk"].groupby("month.year").mean()
     eta = risk * scale["sd"].to_numpy()[:, None] + scale["mean"].to_numpy()[:, None]
     growth = 100 * np.log1p(paths["growth_true"] / 100)
-    for year in (2028, 2030):
+    for year in (2029, 2031):
         threat = eta.sel(year=year - 1).transpose("chain", "draw", "theatre").to_numpy()
         expected = 3.0 + threat @ panel.spending.exposure.T
         assert_allclose(growth.sel(year=year).transpose("chain", "draw", "state"), expected, atol=1e-3)
 
 
 def test_level_beyond_the_fit_is_a_walk(panel: Panel, posterior: xr.Dataset, priors: Priors) -> None:
-    fixed = with_values(
-        repeated(without_revisions(posterior), 3000), growth_drift=0.8, growth_noise=0.0, reaction=0.0,
-        growth_persistence=0.0, threat_slope=0.0,
-    )  # fmt: skip
+    # Drift is a share of the usual surprise; surprises themselves are made tiny.
+    fixed = still(
+        repeated(without_revisions(posterior), 3000), growth_drift=0.8e4, growth_noise=1e-4, growth_scale=1e-4
+    )
     true = 100 * np.log1p(simulated(panel, fixed, priors)["growth_true"].sel(state="JPN") / 100)
-    for year, steps in ((2028, 1), (2031, 4)):
+    for year, steps in ((2029, 1), (2031, 3)):
         assert_allclose(true.sel(year=year).var(), steps * 0.8**2, rtol=0.1)
+
+
+@pytest.mark.parametrize("times", [1.0, 4.0])
+def test_scale_of_surprises_beyond_the_fit_goes_back_to_the_usual(
+    panel: Panel, posterior: xr.Dataset, priors: Priors, times: float
+) -> None:
+    """A state that is ``times`` as stormy as usual at the end of the fit stays so but for the memory."""
+    fixed = still(
+        repeated(without_revisions(posterior), 4000), growth_noise=0.5, growth_scale=0.5 * times,
+        growth_level=2.0,
+    )  # fmt: skip
+    memory = float(priors["growth_noise_memory"].array("value"))
+    df = float(priors["growth_df"].array("value"))
+    growth = 100 * np.log1p(simulated(panel, fixed, priors)["growth_true"].sel(state="JPN") / 100)
+    for year, steps in ((2029, 1), (2031, 3)):
+        scale = 0.5 * times ** (memory**steps)
+        expected = 2.0 + scale * stats.t(df).ppf([0.25, 0.75])
+        assert_allclose(np.quantile(growth.sel(year=year), [0.25, 0.75]), expected, atol=0.06 * scale)
 
 
 def test_revisions_ahead_have_their_scale(panel: Panel, posterior: xr.Dataset, priors: Priors) -> None:
     fixed = with_values(
         repeated(posterior, 4000), revision_scale=0.5, revision_state=2.0, late_revision_chance=0.0,
-        growth_noise=1.0, growth_persistence=0.0, threat_slope=0.0, reaction=0.0, growth_drift=0.0,
+        growth_noise=1.0, growth_scale=1.0, growth_persistence=0.0, threat_slope=0.0, reaction=0.0,
+        growth_drift=0.0, growth_level=2.0, growth_noise_step=0.0,
     )  # fmt: skip
     paths = 100 * np.log1p(simulated(panel, fixed, priors) / 100)
-    step = paths["growth_print"].sel(year=2029, age=1) - paths["growth_print"].sel(year=2028, age=0)
+    step = paths["growth_print"].sel(year=2030, age=1) - paths["growth_print"].sel(year=2029, age=0)
     step = step.sel(state="JPN")
-    # Quartiles of Student-t with 3 degrees of freedom are at 0.765.
-    assert_allclose(np.quantile(step, [0.25, 0.75]), [-0.765, 0.765], atol=0.06)
+    quartiles = stats.t(float(priors["revision_df"].array("value"))).ppf([0.25, 0.75])
+    assert_allclose(np.quantile(step, [0.25, 0.75]), quartiles, atol=0.06)
+
+
+def test_what_was_cut_from_a_later_release_is_not_revised_ahead(
+    panel: Panel, posterior: xr.Dataset, priors: Priors
+) -> None:
+    cut = replace(panel, spending=replace(panel.spending, revisable=False))
+    fixed = with_values(
+        repeated(posterior, 50), revision_scale=0.5, late_revision_chance=0.0, growth_level=2.0
+    )
+    paths = simulated(cut, fixed, priors)
+    for year in (2029, 2031):
+        first = paths["growth_print"].sel(year=year, age=0)
+        assert_allclose(first, paths["growth_true"].sel(year=year), rtol=1e-5, atol=1e-4)
 
 
 def test_late_revisions_come_with_their_chance_by_age(
