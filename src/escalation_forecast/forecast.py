@@ -43,6 +43,7 @@ def simulate(
     *,
     history: History | None = None,
     targets: ForceTargets | None = None,
+    spending_weight: float = 1.0,
 ) -> xr.Dataset:
     """Joint paths from 1990 to ``horizon`` months after ``as_of``.
 
@@ -60,6 +61,9 @@ def simulate(
         Tables of history, by default the embedded ones.
     targets : mapping, optional
         Chances of use of force that other methods contribute to; by default the model's own stand.
+    spending_weight : float
+        Share of the draws of spending ahead that are the model's own; the others are of simple methods, see
+        `spending_paths.pooled`.
 
     Returns
     -------
@@ -103,7 +107,7 @@ def simulate(
     stocks = extend_stocks(panel, draws, eta, months, streams[3])
     if stocks is not None:
         variables["dprk_troops"] = ((*lead, "month"), draws.unflatten(stocks))
-    spending = spending_paths(panel, draws, priors, eta, horizon, streams[4])
+    spending = spending_paths(panel, draws, priors, eta, horizon, streams[4], spending_weight)
     coords |= {"year": spending.years, "age": np.arange(spending.prints.shape[3])}
     variables["growth_print"] = ((*lead, "state", "year", "age"), draws.unflatten(spending.prints))
     variables["growth_true"] = ((*lead, "state", "year"), draws.unflatten(spending.true))
@@ -122,6 +126,7 @@ def simulate(
         "as_of": f"{panel.as_of:%Y-%m-%d}",
         "horizon": horizon,
         "first_forecast_month": f"{months[panel.now + 1]:%Y-%m}",
+        "spending_weight": float(spending_weight),
     }
     return paths
 

@@ -51,6 +51,7 @@ def run_forecast(
     draft: bool = False,
     progress: bool = True,
     settings: Settings | None = None,
+    pool_spending: bool = True,
 ) -> Run:
     """Fit the model to what was known and keep the forecast under ``out/<id>/``.
 
@@ -61,6 +62,8 @@ def run_forecast(
     horizon : months ahead, 1 to 120.
     draft : a short fit; its gates are reported but do not stop it, and it is never published.
     progress : show the steps, if on a terminal.
+    pool_spending : pool the paths of spending with simple methods, with the weight that outcomes known on the
+        day had earned (``data/spending_pool.toml``); otherwise they are the model's alone.
 
     Raises
     ------
@@ -79,6 +82,8 @@ def run_forecast(
     from escalation_forecast.questions import bind, evaluate, load_questions
     from escalation_forecast.score.force_targets import force_targets
     from escalation_forecast.score.ladder_pool import load_pool
+    from escalation_forecast.score.spending_pool_file import load_spending_pool
+    from escalation_forecast.skill.stored import lines, load_skill
     from escalation_forecast.war_paths import war_paths
     from escalation_forecast.war_summary import prior_shares, war_findings
 
@@ -94,6 +99,7 @@ def run_forecast(
     panel = build_panel(known, pd.Timestamp(day))
     bind(questions, known, as_of=day, horizon=horizon)
     history, pool = load_history(), load_pool()
+    spending_weight = load_spending_pool().at(day) if pool_spending else 1.0
     identity = archive.run_id(
         {
             "panel": panel.content_hash,
@@ -101,6 +107,7 @@ def run_forecast(
             "reference_scale": forecast.reference_scale().to_dict(),
             "history": history.content_hash(),
             "pool": pool.weights.to_dict(),
+            "spending_weight": spending_weight,
             "as_of": day.isoformat(),
             "priors": priors.canonical(),
             "questions": [question.model_dump(mode="json") for question in questions],
@@ -111,6 +118,8 @@ def run_forecast(
             "draft": draft,
         }
     )
+    asked = [question.rule for question in questions]
+    measured = lines(load_skill(), asked, MODEL_VERSION, pooled_spending=pool_spending)
     if (finished := archive.find(out, identity)) is not None:
         return finished
     summary: dict[str, Any] = {
@@ -125,6 +134,7 @@ def run_forecast(
         "settings": settings.canonical(),
         "versions": _versions(),
         "priors_changed": priors.changed(default_priors),
+        "spending_weight": spending_weight,
         "data": {
             "content_hash": panel.content_hash,
             "last_month": {k: f"{v:%Y-%m}" for k, v in sorted(panel.last_period.items())},
@@ -132,6 +142,7 @@ def run_forecast(
         },
         "theatres": [],
         "questions": [],
+        "skill": measured,
         "spending": [],
         "war": None,
     }
@@ -150,7 +161,7 @@ def run_forecast(
                 own = forecast.war_chains(*given, history=history).force
                 wanted = force_targets(known, pd.Timestamp(day), own, history, priors, pool)
                 moved: dict[str, Any] = {"history": history, "targets": wanted}
-                paths = forecast.simulate(*given, **moved)
+                paths = forecast.simulate(*given, **moved, spending_weight=spending_weight)
                 answers = evaluate(questions, paths, known)
                 pushed = push(panel, posterior)
             with step("Tracing the wider war"):

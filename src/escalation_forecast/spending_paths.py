@@ -7,7 +7,7 @@ in the release that first covers ``y``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from escalation_forecast.panel import Panel
 from escalation_forecast.priors import Priors
 from escalation_forecast.schema import THEATRES
 from escalation_forecast.spending_panel import LATE_AGES, YEARS_AHEAD, SpendingPanel
+from escalation_forecast.spending_simple import MIN_GROWTH, mixture
 
 FIRST_SHOWN = 2009
 AGES = 6
@@ -40,14 +41,75 @@ def last_year_printed_within(as_of: pd.Timestamp, horizon: int) -> int:
 
 
 def spending_paths(
-    panel: Panel, draws: Draws, priors: Priors, eta: np.ndarray, horizon: int, rng: np.random.Generator
+    panel: Panel,
+    draws: Draws,
+    priors: Priors,
+    eta: np.ndarray,
+    horizon: int,
+    rng: np.random.Generator,
+    weight: float = 1.0,
 ) -> SpendingPaths:
-    """Simulate prints and true growth up to the last year printed within the horizon."""
+    """Simulate prints and true growth up to the last year printed within the horizon.
+
+    Parameters
+    ----------
+    weight : share of draws that stay the model's own; see `pooled`.
+    """
+    # A stream of its own: draws that stay are the same with any weight.
+    (other,) = rng.spawn(1)
     sp = panel.spending
     last = max(last_year_printed_within(panel.as_of, horizon), sp.last_printed)
     yearly = eta[:, :-1].reshape(draws.n, len(THEATRES), -1, 12).mean(axis=3)
     threat = np.einsum("ik,skt->sit", sp.exposure, yearly)[:, :, sp.years[0] - panel.years[0] :]
-    return print_paths(sp, draws, priors, threat, last, rng)
+    return pooled(sp, print_paths(sp, draws, priors, threat, last, rng), weight, other)
+
+
+def pooled(sp: SpendingPanel, paths: SpendingPaths, weight: float, rng: np.random.Generator) -> SpendingPaths:
+    """Put paths of the mixture of simple methods in the place of a share of the draws, in the years ahead.
+
+    They start from the newest release as printed and have no revisions, as in the backtest that the weight
+    was learned in. A state with fewer than eight unbroken years up to the last print keeps its own draws.
+
+    Parameters
+    ----------
+    weight : share of draws that stay as they are.
+    """
+    n = len(paths.prints)
+    # In random order, so that no chain has more of one method than another.
+    chosen = rng.permutation(n)[: round((1.0 - weight) * n)]
+    growth, ahead = known_growth(sp), paths.years[paths.years > sp.last_printed]
+    if not (len(chosen) and growth and len(ahead)):
+        return paths
+    rows = [sp.states.index(state) for state in growth]
+    prints, true = paths.prints.copy(), paths.true.copy()
+    drawn = _simple(mixture(growth, rng, len(chosen), len(ahead)))
+    for year in ahead:
+        position = int(year - paths.years[0])
+        true[np.ix_(chosen, rows, [position])] = drawn[:, :, [year - ahead[0]]]
+        for age in range(AGES):
+            at = int(year - age - ahead[0])
+            if at >= 0:
+                prints[np.ix_(chosen, rows, [position], [age])] = drawn[:, :, [at], None]
+            else:
+                printed = _simple(np.array([known[at] for known in growth.values()]))
+                prints[np.ix_(chosen, rows, [position], [age])] = printed[:, None, None]
+    return replace(paths, prints=prints, true=true)
+
+
+def known_growth(sp: SpendingPanel) -> dict[str, np.ndarray]:
+    """By state, growth in the newest release: the unbroken years to the last one; eight or more."""
+    newest = sp.prints[sp.prints["release"] == sp.release].sort_values("year")
+    out = {}
+    for state in sp.states:
+        own = newest[newest["state"] == state]
+        years, values = own["year"].to_numpy(int), own["growth"].to_numpy(float)
+        if not len(years) or years[-1] != sp.last_printed:
+            continue
+        breaks = np.flatnonzero(np.diff(years) != 1)
+        run = values[breaks[-1] + 1 :] if len(breaks) else values
+        if len(run) >= MIN_GROWTH:
+            out[state] = run
+    return out
 
 
 def print_paths(

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from escalation_forecast.cli import backtest, catalogue, data, elicit, history
+from escalation_forecast.cli import backtest, catalogue, data, elicit, history, skill
 from escalation_forecast.cli.common import (
     NOT_CONVERGED,
     NOT_WRITTEN,
@@ -72,6 +72,13 @@ def forecast(
     draft: Annotated[
         bool, typer.Option("--draft", help="A short fit for a quick look; never published.")
     ] = False,
+    spending_pool: Annotated[
+        bool,
+        typer.Option(
+            "--spending-pool/--no-spending-pool",
+            help="Pool spending with simple methods or not.",
+        ),
+    ] = True,
     json: Json = False,
 ) -> None:
     """Fit the model and answer the questions.
@@ -94,6 +101,7 @@ def forecast(
         "questions": read_questions(questions) if questions else None,
         "out": out,
         "draft": draft,
+        "pool_spending": spending_pool,
         "progress": not json and sys.stderr.isatty(),
     }
     if seed is not None:
@@ -124,6 +132,7 @@ def forecast(
 
 
 app.command()(backtest.backtest)
+app.command()(skill.skill)
 app.add_typer(data.app, name="data")
 app.add_typer(history.app, name="history")
 app.add_typer(elicit.app, name="priors")

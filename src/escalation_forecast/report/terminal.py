@@ -57,13 +57,28 @@ def print_summary(summary: Summary, console: Console) -> None:
         console,
         [q for q in summary["questions"] if q["kind"] == "binary" and q["question"] not in WAR_FAMILIES],
     )
+    if (shared := pool_text(summary)) and summary["questions"]:
+        console.print(Padding(Text(shared), (1, 0, 0, 0)))
     print_war(summary, console)
     others = [q for q in summary["questions"] if q["kind"] != "binary" and q["question"] != IN_SPENDING]
     if others:
         _section(console, _other_table(others))
     if summary["spending"]:
         _section(console, _spending(summary["spending"]))
+    if summary.get("skill"):
+        console.print(_skill(summary["skill"]), highlight=False)
     console.print(_diagnostics(summary["diagnostics"]), highlight=False)
+
+
+def pool_text(summary: Summary) -> str:
+    """What share of spending draws is not the model's, and why; empty where there is none."""
+    others = 1.0 - float(summary.get("spending_weight", 1.0))
+    if round(100.0 * others) < 1:
+        return ""
+    return (
+        f"Questions on spending: {percent(others)} of the draws are a mixture of four simple methods.\n"
+        "At past releases the model alone was too sure of the next year; the two together forecast better."
+    )
 
 
 def target_text(target: str) -> str:
@@ -230,6 +245,15 @@ def _growth(value: Mapping[str, Any] | None) -> str:
     if value["low"] == value["high"]:
         return signed(value["median"])
     return _band(value)
+
+
+def _skill(entries: Sequence[Mapping[str, str]]) -> Text:
+    """How the forecasts of each kind did at past origins, a line for each."""
+    text = Text("\nAt past origins, against mixtures of simple methods ")
+    text.append(f"({entries[0]['page']}; * not certain):", style="dim")
+    for entry in entries:
+        text.append(f"\n  {entry['text']}")
+    return text
 
 
 def _diagnostics(found: Summary) -> Text:

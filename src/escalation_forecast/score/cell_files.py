@@ -148,6 +148,16 @@ class CellFolder:
         }
         self._write_record(cell, record)
 
+    def draws(self, cell: Cell) -> xr.Dataset | None:
+        """Draws of a finished cell; None where it is not finished or keeps none."""
+        import xarray as xr
+
+        record = self.finished(cell)
+        if record is None or ".nc" not in record["sha256"]:
+            return None
+        with xr.open_dataset(self.file(cell, ".nc"), engine="h5netcdf") as draws:
+            return draws.load()
+
     def _write_record(self, cell: Cell, record: dict[str, Any]) -> None:
         text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
         _write(self.file(cell, ".json"), lambda to: to.write_text(text + "\n", encoding="utf-8"))
@@ -188,18 +198,15 @@ def load_draws(folder: Path, task: Task, cell: Cell, *, seed: int = 1) -> xr.Dat
     DataError
         When the cell is not finished, or keeps no draws.
     """
-    import xarray as xr
-
     kept = CellFolder.of(folder, task, seed)
-    record = kept.finished(cell)
-    if record is None or ".nc" not in record["sha256"]:
-        why = "is not finished" if record is None else "keeps no draws"
+    draws = kept.draws(cell)
+    if draws is None:
+        why = "is not finished" if kept.finished(cell) is None else "keeps no draws"
         raise DataError(
             f"The cell {cell.model} at {cell.origin} of {task.name} {why} in {kept.path}; run the backtest "
             "with it or choose another cell."
         )
-    with xr.open_dataset(kept.file(cell, ".nc"), engine="h5netcdf") as draws:
-        return draws.load()
+    return draws
 
 
 def load_cells(folder: Path, task: Task, *, seed: int = 1) -> pd.DataFrame:

@@ -31,6 +31,7 @@ __all__ = [
     "choose",
     "identity_hash",
     "is_sampled",
+    "parts_of",
     "sampler_cores",
     "usable_cores",
 ]
@@ -90,7 +91,9 @@ class Task(Protocol):
 
     A task is sent to every worker: it holds paths and settings, and reads data when a cell needs them,
     once per process. A task with models that run chains in parallel says which with a method
-    ``sampled(cell) -> bool``; other cells are taken to need one core.
+    ``sampled(cell) -> bool``; other cells are taken to need one core. A task with cells that are made of
+    finished ones says of which with ``parts(cell) -> list[Cell]``, and makes them with
+    ``combiner(finished)(cell) -> CellResult``, where ``finished(cell)`` gives draws, or None.
     """
 
     @property
@@ -114,6 +117,12 @@ def is_sampled(task: Task, cell: Cell) -> bool:
     """Whether the forecast of a cell runs chains in parallel, as the task says; by default not."""
     says = getattr(task, "sampled", None)
     return bool(says(cell)) if says else False
+
+
+def parts_of(task: Task, cell: Cell) -> list[Cell]:
+    """The cells whose finished draws a cell is made of, as the task says; by default none."""
+    says = getattr(task, "parts", None)
+    return list(says(cell)) if says else []
 
 
 def usable_cores() -> int:

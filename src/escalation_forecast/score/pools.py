@@ -6,7 +6,7 @@ import os
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
@@ -60,9 +60,14 @@ class Pool(Protocol):
 def run_cell(task: Task, cell: Cell, seed: int, cores: int, worker: str = "") -> Ran:
     """Run a cell here; an error becomes a `Failure`."""
     os.environ[CORES] = str(cores)
+    return made_cell(lambda own: task.run(own, seed), cell, worker)
+
+
+def made_cell(make: Callable[[Cell], CellResult], cell: Cell, worker: str = "here") -> Ran:
+    """The end of a cell that a function makes; an error becomes a `Failure`."""
     started = time.perf_counter()
     try:
-        result = task.run(cell, seed)
+        result = make(cell)
         check_result(cell, result)
     except (Exception, SystemExit) as error:
         failure = Failure(type(error).__name__, str(error), traceback.format_exc())

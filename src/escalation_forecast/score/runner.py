@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,8 +24,8 @@ from escalation_forecast.score.cell_files import (
     load_cells,
     load_draws,
 )
-from escalation_forecast.score.cells import Cell, Task, usable_cores
-from escalation_forecast.score.pools import Here, Pool, Queue, Ran
+from escalation_forecast.score.cells import Cell, CellResult, Task, parts_of, usable_cores
+from escalation_forecast.score.pools import Here, Pool, Queue, Ran, made_cell
 from escalation_forecast.score.progress import Teller, teller, time_left
 
 if TYPE_CHECKING:
@@ -129,6 +129,9 @@ def run_backtest(
 ) -> BacktestRun:
     """Run every cell of one or several tasks that is not finished yet.
 
+    Cells that are made of others (a task's ``parts``) are made anew at the end, in this process, from what
+    is finished then: they take seconds, and more origins may change them.
+
     Parameters
     ----------
     folder : a folder per task identity and seed is made in it; see ``docs/backtest.md``.
@@ -165,6 +168,7 @@ def run_backtest(
                 run.work(todo, pool, tell)
             finally:
                 pool.close()
+        run.combine(tell)
     return BacktestRun(root, tuple(chosen), seed, run.status())
 
 
@@ -180,6 +184,7 @@ class _Run:
     state: dict[Cell, tuple[str, float, str | None]] = field(default_factory=dict)
     seconds: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     total: int = 0
+    combined: list[Cell] = field(default_factory=list)
 
     @property
     def by_name(self) -> dict[str, Task]:
@@ -194,7 +199,9 @@ class _Run:
             self.folders[task.name] = kept
             for cell in task.cells():
                 self.total += 1
-                if record := kept.finished(cell):
+                if parts_of(task, cell):
+                    self.combined.append(cell)
+                elif record := kept.finished(cell):
                     self._note(cell, "skipped", float(record["seconds"]))
                 else:
                     todo.append(cell)
@@ -225,6 +232,24 @@ class _Run:
                 tell.cell(ran.cell, *self.state[ran.cell], left)
             for note in pool.notes():
                 tell.say(note)
+
+    def combine(self, tell: Teller) -> None:
+        """Make the cells that are made of others; without all parts one is left, or failed if a part did."""
+        makers: dict[str, Callable[[Cell], CellResult]] = {}
+        for cell in self.combined:
+            task, kept = self.by_name[cell.task], self.folders[cell.task]
+            missing = [part for part in parts_of(task, cell) if kept.finished(part) is None]
+            if any(self.state.get(part, ("",))[0] == "left" for part in missing):
+                self.state[cell] = ("left", float("nan"), None)
+                continue
+            if missing:
+                names = " and ".join(part.model for part in missing)
+                self.keep(Ran(cell, 0.0, failure=Failure("DataError", f"{names} are not finished")))
+            else:
+                if cell.task not in makers:
+                    makers[cell.task] = task.combiner(kept.draws)  # type: ignore[attr-defined]
+                self.keep(made_cell(makers[cell.task], cell))
+            tell.cell(cell, *self.state[cell], None)
 
     def keep(self, ran: Ran) -> None:
         """Write the end of a cell; a result that cannot be written is a failure like any other."""

@@ -17,9 +17,22 @@ import xarray as xr
 from escalation_forecast.schema import DataError
 from escalation_forecast.score import spending_statsforecast as automatic
 from escalation_forecast.score.spending_cases import HORIZONS, KnownSpending, log_levels
+from escalation_forecast.spending_simple import (
+    MIX4,
+    ar1,
+    clim,
+    ewma,
+    fit_ar1,
+    fit_ewma,
+    fit_pooled_ar1,
+    pooled_ar1,
+)
 from escalation_forecast.tables import nearest
 
-__all__ = ["MIXES", "NAMES", "Forecaster", "as_dataset", "baseline", "draws_by_state"]
+__all__ = [
+    "MIXES", "NAMES", "Forecaster", "ar1", "as_dataset", "baseline", "clim", "draws_by_state", "ewma",
+    "fit_ar1", "fit_ewma", "fit_pooled_ar1",
+]  # fmt: skip
 
 Forecaster = Callable[[KnownSpending, int], xr.Dataset]
 """(what is known, seed) to draws: first_print, settled (sample, state, horizon) and window (..., age)."""
@@ -27,14 +40,7 @@ Forecaster = Callable[[KnownSpending, int], xr.Dataset]
 N_DRAWS: Final = 4000
 STEPS: Final = len(HORIZONS)
 AGES: Final = 3
-MAX_SLOPE: Final = 0.95
-EWMA_RATE: Final = 0.3
-EWMA_START: Final = 5
-EWMA_LONG: Final = 12
-MIN_TAU2: Final = 0.25
-MAX_SE2: Final = 20.0
 
-Growth = Mapping[str, np.ndarray]
 Draws = dict[str, np.ndarray]
 OneState = Callable[[np.ndarray, np.random.Generator, int], np.ndarray]
 
@@ -42,11 +48,6 @@ OneState = Callable[[np.ndarray, np.random.Generator, int], np.ndarray]
 def zero(g: np.ndarray, rng: np.random.Generator, n: int) -> np.ndarray:
     """No growth, with own past growth of either sign as the error; (draw, horizon) like all below."""
     return rng.choice(np.concatenate([g, -g]), size=(n, STEPS))
-
-
-def clim(g: np.ndarray, rng: np.random.Generator, n: int) -> np.ndarray:
-    """Own past growth."""
-    return rng.choice(g, size=(n, STEPS))
 
 
 def clim10(g: np.ndarray, rng: np.random.Generator, n: int) -> np.ndarray:
@@ -60,99 +61,8 @@ def rw_growth(g: np.ndarray, rng: np.random.Generator, n: int) -> np.ndarray:
     return np.asarray(g[-1] + np.cumsum(rng.choice(np.concatenate([d, -d]), size=(n, STEPS)), axis=1))
 
 
-def fit_ar1(g: np.ndarray) -> tuple[float, float, np.ndarray]:
-    """Intercept, slope and residuals of growth on the year before, by least squares.
-
-    A slope beyond 0.95 is cut there and the intercept put through the means; residuals are centred and
-    widened by sqrt(n / (n - 2)).
-    """
-    x, y = g[:-1], g[1:]
-    n, sxx = len(y), float(np.sum((x - x.mean()) ** 2))
-    slope = float(np.sum((x - x.mean()) * (y - y.mean()))) / sxx if sxx > 0 else 0.0
-    slope = float(np.clip(slope, -MAX_SLOPE, MAX_SLOPE))
-    intercept = float(y.mean() - slope * x.mean())
-    residuals = y - intercept - slope * x
-    return intercept, slope, (residuals - residuals.mean()) * np.sqrt(n / (n - 2.0))
-
-
-def ar1(g: np.ndarray, rng: np.random.Generator, n: int) -> np.ndarray:
-    """Autoregression of order one with resampled residuals."""
-    intercept, slope, residuals = fit_ar1(g)
-    errors = rng.choice(residuals, size=(n, STEPS))
-    return _autoregress(g[-1], intercept, slope, errors)
-
-
-def fit_ewma(g: np.ndarray, rate: float = EWMA_RATE) -> tuple[float, np.ndarray]:
-    """Last level and one-step errors of exponential smoothing that starts at the mean of five years.
-
-    The errors of those five are left out where there are more than twelve.
-    """
-    level = float(g[:EWMA_START].mean())
-    errors = np.empty(len(g))
-    for t, value in enumerate(g):
-        errors[t] = value - level
-        level += rate * errors[t]
-    return level, errors[EWMA_START:] if len(errors) > EWMA_LONG else errors
-
-
-def ewma(g: np.ndarray, rng: np.random.Generator, n: int) -> np.ndarray:
-    """Exponential smoothing with rate 0.3; the level moves with each simulated error, of either sign."""
-    level, past = fit_ewma(g)
-    errors = rng.choice(np.concatenate([past, -past]), size=(n, STEPS))
-    moved = np.cumsum(errors, axis=1) - errors
-    return np.asarray(level + EWMA_RATE * moved + errors)
-
-
-def _autoregress(
-    last: float | np.ndarray, intercept: float | np.ndarray, slope: float | np.ndarray, errors: np.ndarray
-) -> np.ndarray:
-    out = np.empty_like(errors)
-    for step in range(errors.shape[1]):
-        last = intercept + slope * last + errors[:, step]
-        out[:, step] = last
-    return out
-
-
-def fit_pooled_ar1(growth: Growth) -> tuple[float, dict[str, float], np.ndarray, dict[str, float]]:
-    """One slope for all states, means shrunk to their median, standardised residuals of all, own scales.
-
-    Returns
-    -------
-    slope, mean by state, residuals (pooled), scale by state.
-    """
-    pairs = {s: (g[1:] - g.mean(), g[:-1] - g.mean(), float(g.var(ddof=1))) for s, g in growth.items()}
-    pairs = {s: pair for s, pair in pairs.items() if pair[2] > 0}
-    moving = sum(float(x @ x) / v for _, x, v in pairs.values())
-    slope = sum(float(x @ y) / v for y, x, v in pairs.values()) / moving if moving else 0.0
-    slope = float(np.clip(slope, -MAX_SLOPE, MAX_SLOPE))
-    means = {s: float(g.mean()) for s, g in growth.items()}
-    widening = (1.0 + slope) / (1.0 - slope)
-    se2 = {s: float(g.var(ddof=1)) / len(g) * widening for s, g in growth.items()}
-    spread = float(np.var(list(means.values()), ddof=1)) if len(means) > 1 else 0.0
-    tau2 = max(spread - float(np.mean([min(v, MAX_SE2) for v in se2.values()])), MIN_TAU2)
-    centre = float(np.median(list(means.values())))
-    weight = {s: tau2 / (tau2 + v) for s, v in se2.items()}
-    shrunk = {s: weight[s] * m + (1.0 - weight[s]) * centre for s, m in means.items()}
-    residuals = {s: (g[1:] - shrunk[s]) - slope * (g[:-1] - shrunk[s]) for s, g in growth.items()}
-    scale = {s: float(e.std(ddof=1)) for s, e in residuals.items()}
-    pooled = np.concatenate(
-        [(e - e.mean()) / scale[s] for s, e in residuals.items() if scale[s] > 0] or [np.zeros(1)]
-    )
-    return slope, shrunk, pooled, scale
-
-
 def _pooled_ar1(known: KnownSpending, seed: int, n: int) -> Draws:
-    growth = _growth(known)
-    slope, means, residuals, scale = fit_pooled_ar1(growth)
-    return {
-        state: _autoregress(
-            g[-1],
-            means[state] * (1.0 - slope),
-            slope,
-            scale[state] * _rng(known, seed, "pooled_ar1", state).choice(residuals, size=(n, STEPS)),
-        )
-        for state, g in growth.items()
-    }
+    return pooled_ar1(_growth(known), lambda state: _rng(known, seed, "pooled_ar1", state), n, STEPS)
 
 
 def _hier_fit(known: KnownSpending, seed: int, n: int) -> tuple[Draws, dict[str, float]]:
@@ -177,8 +87,8 @@ POOLED: Final[dict[str, Callable[[KnownSpending, int, int], Draws]]] = {
     "pooled_ar1": _pooled_ar1, "hier": _hier,
 }  # fmt: skip
 MIXES: Final[dict[str, tuple[str, ...]]] = {
-    "mix4": ("clim", "ar1", "ewma", "pooled_ar1"),
-    "mix5": ("clim", "ar1", "ewma", "pooled_ar1", "hier"),
+    "mix4": MIX4,
+    "mix5": (*MIX4, "hier"),
     "mix4_literal": ("clim", "rw_growth", "ar1", "ewma"),
     "mix4_zero": ("zero", "clim", "ar1", "ewma"),
 }

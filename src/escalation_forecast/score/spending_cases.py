@@ -24,6 +24,7 @@ from escalation_forecast.score.spending_vintages import (
     spending_states,
     with_vintages,
 )
+from escalation_forecast.spending_simple import MIN_GROWTH
 from escalation_forecast.store import LeakError, Store
 from escalation_forecast.tables import nearest
 
@@ -33,7 +34,6 @@ __all__ = [
 ]  # fmt: skip
 
 HORIZONS: Final = (1, 2, 3)
-MIN_GROWTH: Final = 8
 FIRST_PRINT: Final = "first_print"
 REAL7: Final = (2017, 2018, 2020, 2021, 2023, 2024, 2025)
 PSEUDO14: Final = tuple(range(2003, 2017))

@@ -33,6 +33,7 @@ from escalation_forecast.score.spending_cases import (
     select_origins,
     with_vintages,
 )
+from escalation_forecast.score.spending_pool import MIX, POOLS, Finished, Pooling
 from escalation_forecast.score.spending_rules import (
     COUNT,
     RULES,
@@ -72,7 +73,7 @@ def _joint(variant: str) -> Forecaster:
     return forecaster(variant)
 
 
-MODELS: Final[dict[str, Callable[[], Forecaster]]] = {
+MODELS: Final[Mapping[str, Callable[[], Forecaster]]] = {
     name: partial(baseline, name) for name in SIMPLE_MODELS
 } | {name: partial(_joint, name) for name in VARIANTS}
 
@@ -104,7 +105,7 @@ class SpendingTask:
 
     Attributes
     ----------
-    models : of `MODELS` and `RULE_MODELS`.
+    models : of `MODELS`, `RULE_MODELS` and `POOLS`.
     origins : labels.
     states : those forecast and pooled over; all in the table when empty.
     source : files.
@@ -136,13 +137,20 @@ class SpendingTask:
         Raises
         ------
         DataError
-            For a model, an origin or a state that there is not, and for a table that is wrong.
+            For a model, an origin or a state that there is not, for a pool without its parts, and for a
+            table that is wrong.
         """
         source = source or Source()
         store = read_store(source)
         held = spending_states(store)
+        chosen = choose(models, [*MODELS, *RULE_MODELS, *POOLS], "model of spending")
+        for pool in chosen:
+            if pool in POOLS and (missing := [part for part in (POOLS[pool], MIX) if part not in chosen]):
+                raise DataError(
+                    f"{pool} is made of {POOLS[pool]} and {MIX}; add {' and '.join(missing)} to the models."
+                )
         return cls(
-            models=tuple(choose(models, [*MODELS, *RULE_MODELS], "model of spending")),
+            models=tuple(chosen),
             origins=tuple(origin.label for origin in select_origins(store, at)),
             states=tuple(choose(states, held, "state with spending")) if states else (),
             source=source,
@@ -153,6 +161,28 @@ class SpendingTask:
 
     def sampled(self, cell: Cell) -> bool:
         return cell.model in ("hier", "mix5") or cell.model.startswith("joint")
+
+    def parts(self, cell: Cell) -> list[Cell]:
+        """The cells that a pool is made of once they are finished; none for other models."""
+        made_of = (POOLS[cell.model], MIX) if cell.model in POOLS else ()
+        return [Cell(cell.task, model, cell.origin) for model in made_of]
+
+    def combiner(self, finished: Finished) -> Callable[[Cell], CellResult]:
+        """Makes pools from finished cells, each with what earlier origins of the task have taught."""
+        pooling = self.pooling(finished)
+        return lambda cell: self._scored(
+            cell, pooling.draws(cell.model, _origins_of(self.source)[cell.origin])
+        )
+
+    def pooling(self, finished: Finished) -> Pooling:
+        """The pools of this task's finished cells."""
+        held = _origins_of(self.source)
+        return Pooling(
+            read_store(self.source),
+            tuple(held[label] for label in self.origins),
+            lambda origin: _at(self.source, origin.label, self.states)[1],
+            finished,
+        )
 
     def identity(self) -> dict[str, Any]:
         from escalation_forecast.model import MODEL_VERSION
@@ -168,20 +198,29 @@ class SpendingTask:
         }
 
     def run(self, cell: Cell, seed: int) -> CellResult:
-        known, truth, rule_truth = _at(self.source, cell.origin, self.states)
-        draws, rows = None, []
-        if cell.model in RULE_MODELS:
-            if not has_core_four(known.states):
-                raise DataError(
-                    f"{cell.model} is a forecast of rules about CHN, JPN, KOR and TWN, which are not all "
-                    f"among the states at origin {cell.origin}; add them or leave the model out."
-                )
-            probabilities = _rule_model(cell.model, known, seed)
-        else:
+        known = _at(self.source, cell.origin, self.states)[0]
+        if cell.model in POOLS:
+            raise DataError(f"{cell.model} is made of finished cells; run the backtest with its parts.")
+        if cell.model not in RULE_MODELS:
             draws = MODELS[cell.model]()(known, seed)
             check_draws(draws, known, cell.model)
+            return self._scored(cell, draws)
+        if not has_core_four(known.states):
+            raise DataError(
+                f"{cell.model} is a forecast of rules about CHN, JPN, KOR and TWN, which are not all "
+                f"among the states at origin {cell.origin}; add them or leave the model out."
+            )
+        return self._scored(cell, None, _rule_model(cell.model, known, seed))
+
+    def _scored(
+        self, cell: Cell, draws: xr.Dataset | None, probabilities: Mapping[str, np.ndarray] | None = None
+    ) -> CellResult:
+        """Cases of draws, or of probabilities of the rules alone."""
+        known, truth, rule_truth = _at(self.source, cell.origin, self.states)
+        rows, numbers = [], {}
+        if draws is not None:
             rows.append(score_growth(draws, truth))
-            probabilities = {}
+            numbers = {str(name): float(value) for name, value in draws.attrs.items() if _number(value)}
             if has_core_four(known.states):
                 probabilities = {name: rule_probabilities(draws, rule) for name, rule in RULES.items()}
                 probabilities[COUNT] = count_probabilities(draws)
@@ -189,8 +228,6 @@ class SpendingTask:
             rows.append(score_rules(probabilities, rule_truth))
         cases = pd.concat(rows, ignore_index=True)
         cases = cases.assign(task=cell.task, model=cell.model, origin=cell.origin, kind=known.origin.kind)
-        said = draws.attrs if draws is not None else {}
-        numbers = {str(name): float(value) for name, value in said.items() if _number(value)}
         return CellResult(cases.reindex(columns=list(COLUMNS)), thin(draws), numbers)
 
 
