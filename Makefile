@@ -28,6 +28,20 @@ test-slow: $(READY)  ## recovery, calibration and full fits
 validation: $(READY)  ## refit the checks of docs/validation.md and fill in its tables, about half an hour
 	$(BIN)/python -m escalation_forecast.validation --out docs --fits runs/validation $(ARGS)
 
+# What docs/skill.md is made of. A cell that is finished in runs/backtest is not run again. The parts of the
+# model are left out at the releases as published only, and the ladder's model is run at one month a year.
+SIMPLE := mix4,clim,clim10,zero,rw_growth,ar1,ewma,pooled_ar1,autoets,autoets_level,theta_level
+RULES := base_rate,persistence,markov,half_base_half_mix4
+BACKTEST := $(BIN)/escalation-forecast backtest --out runs/backtest
+
+.PHONY: skill
+skill: $(READY)  ## run the published backtests and write docs/skill.md; see docs/skill.md for the time
+	$(BACKTEST) --task spending --origins combined21 --models $(SIMPLE),$(RULES),joint,pool,joint-no-latent
+	$(BACKTEST) --task spending --origins real7 --models joint-no-reaction,joint-no-budgets,joint-no-revisions
+	$(BACKTEST) --task tension --origins all --models pool,mix_har_harlocal_ses,har,har_local,ses04,rw,last12,clim
+	$(BACKTEST) --task ladder --origins 12
+	$(BIN)/escalation-forecast skill --from runs/backtest --store $(ARGS)
+
 .PHONY: lint
 lint: $(READY)  ## style, types and the order of the modules
 	$(BIN)/ruff check

@@ -15,7 +15,7 @@ from escalation_forecast.score.spending_cases import FIRST_PRINT
 from escalation_forecast.score.spending_rules import COUNT
 from escalation_forecast.score.spending_task import GROWTH
 
-__all__ = ["SpendingTables", "groups", "samples", "spending_report"]
+__all__ = ["SpendingTables", "groups", "in_time", "samples", "spending_report"]
 
 REFERENCE: Final = "mix4"
 MEANS: Final = (
@@ -120,7 +120,7 @@ def _skill(cases: pd.DataFrame, reference: str, replicates: int, seed: int) -> p
     columns = ["horizon", "model", *SKILL, *CUMULATIVE.values()]
     if reference not in set(cases["model"]):
         return pd.DataFrame(columns=columns).astype({"horizon": "int64", "model": cases["model"].dtype})
-    order = _in_time(cases)
+    order = in_time(cases)
     found = {}
     for score in ("crps", "crps_cumulative"):
         found[score] = skill_table(
@@ -130,7 +130,7 @@ def _skill(cases: pd.DataFrame, reference: str, replicates: int, seed: int) -> p
     return found["crps"].merge(cumulative, on=["horizon", "model"])[columns]
 
 
-def _in_time(cases: pd.DataFrame) -> list[str]:
+def in_time(cases: pd.DataFrame) -> list[str]:
     """Origins in the order of their years, pseudo-origins first."""
     years = cases["target_year"] - cases["horizon"]
     first = pd.DataFrame({"origin": cases["origin"], "real": cases["kind"] == "real", "year": years})

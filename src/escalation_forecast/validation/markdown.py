@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
+from escalation_forecast.report.markdown import markdown, number, rows_of
 from escalation_forecast.schema import DataError
 
 PAGE: Final = "validation.md"
@@ -40,24 +41,6 @@ def bare_page(tables: Iterable[str]) -> str:
     """Headings and marks without text."""
     parts = [f"## {name}\n\n<!-- table: {name} -->\n<!-- end -->\n" for name in tables]
     return "\n".join(["# Validation\n", *parts])
-
-
-def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], text: int = 1) -> str:
-    """A table; the first columns are text, the others are numbers."""
-    lines = [header, ["---" if k < text else "---:" for k in range(len(header))], *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def rows_of(frame: pd.DataFrame) -> list[Any]:
-    """Rows with their columns as attributes."""
-    return list(frame.itertuples())
-
-
-def number(value: float, digits: int = 2) -> str:
-    """Such as .93, -0.41 or a dash where there is none."""
-    if not np.isfinite(value):
-        return "-"
-    return f"{value:.{digits}f}"
 
 
 def event_rows(events: pd.DataFrame) -> str:

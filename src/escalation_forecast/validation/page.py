@@ -13,6 +13,7 @@ import xarray as xr
 from escalation_forecast.fit import Diagnostics, diagnose
 from escalation_forecast.forecast import simulate
 from escalation_forecast.questions import evaluate, load_questions
+from escalation_forecast.report.markdown import markdown, number, rows_of
 from escalation_forecast.schema import THEATRE_LABELS, THEATRES, DataError
 from escalation_forecast.validation import free_sign, latent, plots, predictive
 from escalation_forecast.validation.blocks import BLOCKS, GROUPS
@@ -23,10 +24,7 @@ from escalation_forecast.validation.markdown import (
     event_rows,
     fill,
     loading_rows,
-    markdown,
-    number,
     predictive_rows,
-    rows_of,
 )
 
 DEFAULT: Final = "default"

@@ -1,0 +1,1 @@
+"""How good the forecasts are: tables, figures and one page from the folders of finished backtests."""
