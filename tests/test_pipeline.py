@@ -24,6 +24,7 @@ from escalation_forecast.prior_spec import FAMILIES, PriorSpec
 from escalation_forecast.priors import Priors
 from escalation_forecast.questions import load_questions
 from escalation_forecast.schema import GLOBAL, THEATRES, DataError
+from escalation_forecast.skill.stored import KINDS, load_skill
 from escalation_forecast.store import Store
 
 DAY = dt.date(2026, 6, 15)
@@ -135,6 +136,7 @@ def test_summary_says_what_was_done(run: Run) -> None:
     assert any(entry["pushed_by"] for entry in summary["theatres"])
     assert {entry["question"] for entry in summary["questions"]} == {q.id for q in load_questions()}
     assert summary["priors_changed"] == []
+    assert [line["kind"] for line in summary["skill"]] == [kind for kind in KINDS if kind in load_skill()]
     assert summary["data"]["last_month"]["news_korea"] == "2026-04"
     assert summary["diagnostics"]["peak_memory_mb"] > 100
     assert summary["diagnostics"]["passed"] is False

@@ -20,7 +20,7 @@ BINS: Final = 10
 THRESHOLD: Final = 100.0 * float(np.log1p(0.05))
 COLOURS: Final = (AHEAD, PAST, THIRD)
 BAND: Final = 0.9
-RESAMPLED: Final = 500
+RESAMPLED: Final = 300
 
 
 def save(figures: Mapping[str, Figure], folder: Path) -> list[Path]:

@@ -102,7 +102,8 @@ def ablation_sentence(part: str, tables: Mapping[str, pd.DataFrame]) -> str:
             word = f"{abs(100 * row.skill):.0f} % {'lower' if row.skill >= 0 else 'higher'}"
             sure = "" if row.low > 0 or row.high < 0 else ", not certain"
             steps_said.append(f"{word} at {row.horizon} ({row.low:+.2f} to {row.high:+.2f}{sure})")
-        said.append(f"against the {truth_text(truth)} {joined(steps_said)} years")
+        article = "the " if truth in TRUTHS else ""
+        said.append(f"against {article}{truth_text(truth)} {joined(steps_said)} years")
     n = max(int(table["n_origins"].max()) for table in tables.values())
     return f"With **{part}** CRPS is, on {n} origins, {'; '.join(said)}."
 
