@@ -18,7 +18,7 @@ from scipy import stats
 from escalation_forecast import pipeline, run_files
 from escalation_forecast.archive import ArchiveError, Run, load_run
 from escalation_forecast.fit import ConvergenceError, Diagnostics, Worst
-from escalation_forecast.model import build_model
+from escalation_forecast.model import MODEL_VERSION, build_model
 from escalation_forecast.panel import build_panel
 from escalation_forecast.prior_spec import FAMILIES, PriorSpec
 from escalation_forecast.priors import Priors
@@ -118,7 +118,7 @@ def test_run_has_every_file(run: Run) -> None:
     plots = {"latent.png", "spending.png", "questions.png", "indicators.png"}
     draws = {"draws_theatres.parquet", "draws_spending.parquet"}
     found = {file.name for file in run.folder.iterdir()}
-    assert found == tables | plots | draws | {"summary.json", "posterior.nc"}
+    assert found == tables | plots | draws | {"summary.json", "posterior.nc", "priors.toml"}
     assert run.folder.name == run.summary["run_id"]
 
 
@@ -128,7 +128,8 @@ def test_summary_says_what_was_done(run: Run) -> None:
     assert summary == run.summary
     assert list(summary) == sorted(summary)
     assert (summary["draft"], summary["published"]) == (True, False)
-    assert (summary["as_of"], summary["horizon_months"], summary["model_version"]) == ("2026-06-15", 36, "1")
+    assert (summary["as_of"], summary["horizon_months"]) == ("2026-06-15", 36)
+    assert summary["model_version"] == MODEL_VERSION
     assert [entry["theatre"] for entry in summary["theatres"]] == [*THEATRES, GLOBAL]
     assert all(
         set(push) == {"indicator", "push"} for entry in summary["theatres"] for push in entry["pushed_by"]

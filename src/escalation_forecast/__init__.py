@@ -7,6 +7,7 @@ The objects that a notebook needs, loaded when first used::
     known = Store.embedded().as_of("2024-11-30")
     run = run_forecast(known, draft=True)
     run.summary["questions"]
+    Updater.of(run).update(Priors.default().replace(ladder_slope={"parameters": {"mu": -0.5}}))
 """
 
 from __future__ import annotations
@@ -21,14 +22,18 @@ if TYPE_CHECKING:
     from escalation_forecast.questions import load_questions, resolve
     from escalation_forecast.schema import DataError
     from escalation_forecast.store import Store
+    from escalation_forecast.update import Updater
 
-__all__ = ["DataError", "Priors", "Run", "Store", "load_questions", "load_run", "resolve", "run_forecast"]
+__all__ = [
+    "DataError", "Priors", "Run", "Store", "Updater", "load_questions", "load_run", "resolve", "run_forecast",
+]  # fmt: skip
 
 _HOME = {
     "DataError": "schema",
     "Priors": "priors",
     "Run": "archive",
     "Store": "store",
+    "Updater": "update",
     "load_questions": "questions",
     "load_run": "archive",
     "resolve": "questions",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from escalation_forecast.panel import Panel
 
 PRIOR_DRAWS: Final = 1000
+PRIORS: Final = "priors.toml"
 
 
 def write_run(
@@ -38,8 +39,16 @@ def write_run(
     archive.write_posterior(groups, folder / archive.POSTERIOR)
     for name, table in draw_tables(paths).items():
         table.to_parquet(folder / f"{name}.parquet", index=False, compression="zstd")
+    text = priors.to_toml(heading="All priors of this run.")
+    (folder / PRIORS).write_text(text, encoding="utf-8", newline="\n")
     write_tables(paths, summary, folder)
     save_plots(paths, summary, folder)
+
+
+def priors_of(folder: Path) -> Priors | None:
+    """The priors kept in a run's folder; None in one that was made before they were."""
+    file = folder / PRIORS
+    return Priors.load(file) if file.is_file() else None
 
 
 def posterior_groups(

@@ -162,7 +162,7 @@ def simulate_joining(
     return out
 
 
-def tilt(force: np.ndarray, targets: Mapping[int, float]) -> np.ndarray:
+def tilt(force: np.ndarray, targets: Mapping[int, float], weights: np.ndarray | None = None) -> np.ndarray:
     """Move monthly chances, on the log-odds scale, to given chances of at least one event by horizon.
 
     Parameters
@@ -171,6 +171,7 @@ def tilt(force: np.ndarray, targets: Mapping[int, float]) -> np.ndarray:
     targets : months -> mean chance over draws of an event within them. Between two horizons all months
         move by the same log-odds, as do those after the last. A target that would need a chance below
         zero or above one in between is met as nearly as possible.
+    weights : (draw,), of the draws in that mean; by default all alike.
 
     Returns
     -------
@@ -185,7 +186,7 @@ def tilt(force: np.ndarray, targets: Mapping[int, float]) -> np.ndarray:
         for _ in range(50):
             shift = (low + high) / 2
             moved = 1.0 / (1.0 + np.exp(-logit - shift))
-            reached = 1.0 - float((quiet * np.prod(1.0 - moved, axis=1)).mean())
+            reached = 1.0 - float(np.average(quiet * np.prod(1.0 - moved, axis=1), weights=weights))
             low, high = (shift, high) if reached < targets[end] else (low, shift)
         out[:, start:end] = moved
         quiet = quiet * np.prod(1.0 - moved, axis=1)
