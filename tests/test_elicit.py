@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,24 @@ def test_statement_about_a_state_changes_nothing_else_and_is_kept(default: Prior
     assert [one.label for one in again.spec.elicited] == ["JPN", "CHN"]
 
 
+def test_statement_about_a_state_of_a_pooled_prior_sets_the_states_apart(default: Priors) -> None:
+    assert default["growth_mean"].pooling == "partial"
+    found = say(default, "growth-usual-year", interval(4, 9, 0.8), {"state": "CHN"})
+    assert found.spec.pooling == "none"
+    assert [change.name for change in default.diff(found.priors)] == ["growth_mean"]
+    # What is believed of another state has not changed.
+    was, now = (drawn(priors, "growth-usual-year", {"state": "JPN"}) for priors in (default, found.priors))
+    np.testing.assert_allclose(np.quantile(was, [0.1, 0.5, 0.9]), np.quantile(now, [0.1, 0.5, 0.9]), atol=0.2)
+    again = say(found.priors, "growth-usual-year", interval(1, 5, 0.8), {"state": "JPN"})
+    assert again.spec.at("CHN") == found.spec.at("CHN")
+    assert default.replace(tomllib.loads(again.priors.to_toml(default))) == again.priors
+
+
+def test_miss_of_a_budget_counts_the_doubt_of_open_definitions(default: Priors) -> None:
+    sure, doubted = (np.median(drawn(default, "budget-miss", {"state": state})) for state in ("KOR", "IND"))
+    assert doubted == pytest.approx(2 * sure, rel=0.05)
+
+
 def test_written_statement_is_read_back_without_fitting_it_again(
     default: Priors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -348,7 +367,8 @@ def test_monthly_force_adds_up_to_the_year(made: PriorPaths) -> None:
 
 def test_absurd_prior_is_caught_with_its_label_and_where_to_look(panel: Panel, default: Priors) -> None:
     absurd = default.replace(
-        growth_noise={"parameters": {"mu": {"JPN": 4.0}}}, phi={"parameters": {"beta": 0.02}}
+        growth_noise={"parameters": {"mu": {"JPN": 4.0}}, "pooling": "none"},
+        phi={"parameters": {"beta": 0.02}},
     )
     bounds = [
         b for b in load_bounds() if (b.quantity, b.rule) in (("growth", "draws"), ("half_life", "draws"))
@@ -549,7 +569,10 @@ def test_translation_prints_before_and_after(default: Priors) -> None:
     assert isinstance(found, Translation)
     lines = str(found).splitlines()
     assert lines[0].endswith("90 % between 1 and 3 points")
-    assert lines[1].startswith("  before  median 1.22, 90 % between 0.5")
+    before = np.quantile(drawn(default, "budget-miss", {"state": "JPN"}), [0.5, 0.05])
+    median, low = (float(number) for number in re.findall(r"median (\S+), 90 % between (\S+)", lines[1])[0])
+    assert lines[1].startswith("  before  median ")
+    assert (median, low) == pytest.approx(before, rel=0.03)
     assert lines[2].startswith("  after   median 1.73, 90 % between")
 
 

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.testing import assert_allclose
 from scipy import stats
 
 from escalation_forecast.draws import prior_sample
 from escalation_forecast.elicited import Elicited, experts, interval, quartiles, roulette
-from escalation_forecast.pooling import shifted
+from escalation_forecast.pooling import marginal, shifted
 from escalation_forecast.prior_law import FREE, from_free, law, overlap, to_free
-from escalation_forecast.prior_spec import FAMILIES, PriorSpec
+from escalation_forecast.prior_spec import FAMILIES, PriorSpec, bounds_of
 from escalation_forecast.priors import Priors
 from escalation_forecast.schema import STATES, THEATRES, DataError
 
@@ -111,9 +112,9 @@ def _tables(text: str) -> dict[str, Any]:
 
 
 def test_a_part_leaves_labels_that_do_not_differ_to_the_whole(default: Priors) -> None:
-    mine = default.replace(growth_mean={"parameters": {"mu": {"CHN": 7}}})
-    later = default.replace(growth_mean={"parameters": {"mu": 2}})
-    both = later.replace(_tables(mine.to_toml(default)))["growth_mean"].at
+    mine = default.replace(budget_bias={"parameters": {"mu": {"CHN": 7}}})
+    later = default.replace(budget_bias={"parameters": {"mu": 2}})
+    both = later.replace(_tables(mine.to_toml(default)))["budget_bias"].at
     assert (both("CHN")["mu"], both("JPN")["mu"]) == (7, 2)
 
 
@@ -336,7 +337,33 @@ def test_pooled_draws_share_a_value_and_partly_pooled_ones_differ_by_the_spread(
     alike = default.replace(growth_mean={"pooling": "partial", "spread": 0.5})["growth_mean"]
     drawn = prior_sample(rng, alike, 4000)
     assert (drawn[:, 0] - drawn[:, 1]).std() == pytest.approx(0.5 * np.sqrt(2), rel=0.05)
-    assert drawn[:, 0].std() == pytest.approx(np.hypot(4, 0.5), rel=0.05)
+    assert drawn[:, 0].std() == pytest.approx(np.hypot(alike.parameters["sigma"], 0.5), rel=0.05)
+
+
+def test_a_pooled_prior_with_numbers_by_label_says_what_to_do(default: Priors) -> None:
+    with pytest.raises(DataError, match=r'give single numbers, or pooling = "none"'):
+        default.replace(growth_mean={"parameters": {"mu": {"CHN": 7}}})
+    freed = default.replace(growth_mean={"parameters": {"mu": {"CHN": 7}}, "pooling": "none"})
+    assert (freed["growth_mean"].at("CHN")["mu"], freed["growth_mean"].spread) == (7, 0)
+    assert default.replace(_tables(freed.to_toml(default))) == freed
+
+
+@pytest.mark.parametrize("name", ["growth_mean", "growth_noise"])
+def test_labels_set_apart_have_the_law_that_pooling_gave_them(default: Priors, name: str) -> None:
+    pooled = default.replace({name: {"pooling": "partial", "spread": 0.8}})[name]
+    alone = marginal(pooled.family, pooled.parameters, 0.8, *bounds_of(pooled.support, name), "here")
+    apart = default.replace({name: {"pooling": "none", "parameters": alone}})[name]
+    levels = [0.05, 0.25, 0.5, 0.75, 0.95]
+    together, alike = (
+        np.quantile(prior_sample(np.random.default_rng(k), spec, 40_000)[:, 3], levels)
+        for k, spec in enumerate((pooled, apart))
+    )
+    assert_allclose(together, alike, rtol=0.03, atol=0.05 * np.ptp(alike[1:4]))
+
+
+def test_a_pooled_beta_has_no_law_by_label(default: Priors) -> None:
+    with pytest.raises(DataError, match=r'here is a partly pooled Beta prior.*pooling = "none" first'):
+        marginal("Beta", {"alpha": 2.0, "beta": 2.0}, 0.3, 0.0, 1.0, "here")
 
 
 def test_pooled_variables_of_the_model_have_the_same_draws(default: Priors) -> None:

@@ -19,6 +19,7 @@ from escalation_forecast.model import _flat, build_model
 from escalation_forecast.panel import STOCKS, Panel, build_panel
 from escalation_forecast.priors import Priors
 from escalation_forecast.schema import INDICATOR_COLUMNS, OBSERVATION_COLUMNS, THEATRES, DataError
+from escalation_forecast.spending_panel import YEARS_AHEAD
 from escalation_forecast.store import LeakError, Store
 from prior_fit import Evaluate
 
@@ -391,7 +392,7 @@ def test_a_later_date_needs_no_other_grid(whole_store: Store, eve: Panel, panel:
     assert eve.months.equals(panel.months)
     later = build_panel(whole_store, pd.Timestamp(dt.date(2027, 1, 5)))
     assert later.months[-1] == pd.Timestamp("2027-12-01")
-    assert later.spending.years[-1] == 2028
+    assert later.spending.years[-1] == 2027 + YEARS_AHEAD
 
 
 def test_the_first_possible_date_has_a_panel(whole_store: Store, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -50,6 +51,25 @@ def pooled_draws(
     return np.asarray(shifted(values, spread * rng.standard_normal(shape), low, high))
 
 
+def marginal(
+    family: str, parameters: Mapping[str, Any], spread: float, low: float, high: float, at: str
+) -> dict[str, Any]:
+    """Parameters of a partly pooled prior's labels, each by itself.
+
+    Raises
+    ------
+    DataError
+        For a family whose sum with the step of a label is not of the same family.
+    """
+    bounds = {"Normal": (-np.inf, np.inf), "LogNormal": (0.0, np.inf)}
+    if bounds.get(family) != (low, high):
+        raise DataError(
+            f"{at} is a partly pooled {family} prior, whose labels have no law of their own that could be "
+            f'written down; give it pooling = "none" first.'
+        )
+    return {**parameters, "sigma": float(np.hypot(parameters["sigma"], spread))}
+
+
 @dataclass(frozen=True)
 class Pooled:
     """A prior whose labels share a value; takes the place of a ``pymc_extras.prior.Prior``."""
@@ -90,7 +110,8 @@ def check_pooling(
         raise DataError(f"{at} is a {family} prior, which cannot be pooled; leave 'pooling' out.")
     if by_label:
         raise DataError(
-            f"{at} has numbers by label, so its labels cannot share a value; give single numbers."
+            f"{at} has numbers by label, so its labels cannot share a value; give single numbers, "
+            f'or pooling = "none".'
         )
     if pooling == "partial" and not 0 < spread < np.inf:
         raise DataError(f"{at} has spread {spread:g}; partial pooling needs a number above 0, such as 0.3.")

@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -160,17 +160,27 @@ def read_spec(name: str, row: Mapping[str, Any], labels: Mapping[str, tuple[str,
     return spec
 
 
-def to_text(specs: Iterable[PriorSpec], dims: Mapping[str, tuple[str, ...]], heading: str = "") -> str:
-    """The priors as TOML that `read_spec` reads back to the last digit."""
+def to_text(
+    specs: Iterable[PriorSpec],
+    dims: Mapping[str, tuple[str, ...]],
+    heading: str = "",
+    freed: Collection[str] = (),
+) -> str:
+    """The priors as TOML that `read_spec` reads back to the last digit.
+
+    Parameters
+    ----------
+    freed : names of priors whose labels are said to be each for itself, against priors where they are not.
+    """
     parts = ["".join(f"# {line}\n" for line in heading.splitlines())] if heading else []
     own = {dim: labels for dim, labels in dims.items() if KNOWN_LABELS.get(dim) != labels}
     if own:
         parts.append("[dims]\n" + "".join(f"{_key(dim)} = {_value(labels)}\n" for dim, labels in own.items()))
-    parts += [_table(spec) for spec in specs]
+    parts += [_table(spec, spec.name in freed) for spec in specs]
     return "\n".join(parts)
 
 
-def _table(spec: PriorSpec) -> str:
+def _table(spec: PriorSpec, freed: bool) -> str:
     at = f"priors.{_key(spec.name)}"
     lines = [f"[{at}]", f"family = {_value(spec.family)}"]
     if any(isinstance(v, dict) and len(v) > FEW_LABELS for v in spec.parameters.values()):
@@ -186,7 +196,7 @@ def _table(spec: PriorSpec) -> str:
     if spec.dims:
         lines.append(f"dims = {_value(spec.dims)}")
     lines.append(f"support = {_value(spec.support)}")
-    if spec.pooling != "none":
+    if spec.pooling != "none" or freed:
         lines.append(f"pooling = {_value(spec.pooling)}")
     if spec.spread:
         lines.append(f"spread = {_value(spec.spread)}")

@@ -113,7 +113,8 @@ class Priors(Mapping[str, PriorSpec]):
         changed = [change.partial() for change in against.diff(self) if change.after is not None]
         if not changed:
             raise DataError("These priors do not differ from those given; there is nothing to write.")
-        return to_text(changed, KNOWN_LABELS, heading)
+        pooled = {name for name, spec in against.items() if spec.pooling != "none"}
+        return to_text(changed, KNOWN_LABELS, heading, freed=pooled)
 
     def joined(self, other: Priors, where: str) -> Priors:
         """These priors and `other`, read from `where`.

@@ -23,6 +23,7 @@ import numpy as np
 from escalation_forecast.elicit.values import PriorValues
 from escalation_forecast.priors import Priors
 from escalation_forecast.schema import STATES, THEATRE_LABELS, THEATRES, DataError
+from escalation_forecast.spending_panel import AS_PRINTED, BUDGET_STATES
 from escalation_forecast.tables import nearest
 
 INF: Final = float("inf")
@@ -221,7 +222,7 @@ def growth_surprise(values: PriorValues, of: Mapping[str, str]) -> Any:
 
 @outcome(
     "growth-carried-over", "of ten points of growth of {state} above the usual, how many are left next year",
-    "points", adjusts="growth_persistence", of=("state",), limits=(0.0, 10.0),
+    "points", adjusts="growth_persistence", of=("state",),
 )  # fmt: skip
 def growth_carried_over(values: PriorValues, of: Mapping[str, str]) -> Any:
     return 10.0 * values("growth_persistence", of["state"])
@@ -254,10 +255,12 @@ def rivals_growth(values: PriorValues, of: Mapping[str, str]) -> Any:
 
 @outcome(
     "budget-miss", "by how many points an announced budget of {state} typically misses the first print",
-    "points", adjusts="budget_noise", of=("state",), limits=POSITIVE,
+    "points", adjusts="budget_noise", also=("announcement_df",), of=("state",), limits=POSITIVE,
 )  # fmt: skip
 def budget_miss(values: PriorValues, of: Mapping[str, str]) -> Any:
-    return values("budget_noise", of["state"]) * _median_miss(4.0)
+    doubt = 0.0 if of["state"] in BUDGET_STATES else AS_PRINTED
+    scale = values("budget_noise", of["state"]) * (1.0 + doubt)
+    return scale * _median_miss(values("announcement_df"))
 
 
 @outcome(

@@ -20,9 +20,10 @@ PLACE: Final = re.compile(r"(<!-- table: (?P<name>\S+) -->\n)(?P<body>.*?)(<!-- 
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "identification": (
         "anchor_", "theatre_scale", "slow_step", "innovation_df", "news_", "growth_df", "revision_df",
-        "stock_miss", "joining_reference_age", "annual_persistence", "count_memory",
+        "growth_noise_memory", "announcement_df", "stock_miss", "joining_reference_age",
+        "annual_persistence", "count_memory",
     ),
-    "spending": ("growth_", "threat_", "reaction", "gdp_", "revision_", "late_", "budget_"),
+    "spending": ("growth_", "threat_", "reaction", "gdp_", "revision_", "late_", "budget_", "programme_"),
     "war": (
         "war_", "joining_", "nuclear_", "history_", "fatal_", "material_", "dyad_",
     ),

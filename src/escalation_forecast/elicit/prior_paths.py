@@ -158,7 +158,7 @@ def _years_ahead(made: PriorPaths) -> np.ndarray:
 
 @quantity(
     "growth", "first print of a state's real growth, the years ahead", "% a year",
-    ("growth_mean", "growth_drift", "growth_noise", "growth_persistence"),
+    ("growth_mean", "growth_drift", "growth_noise", "growth_noise_step", "growth_persistence"),
 )  # fmt: skip
 def growth(made: PriorPaths) -> Draws:
     first = made.paths["growth_print"].sel(age=0, year=_years_ahead(made), state=list(STATES))

@@ -18,9 +18,10 @@ import numpy as np
 from escalation_forecast.elicit.outcomes import Outcome, get
 from escalation_forecast.elicit.values import PriorValues
 from escalation_forecast.elicited import Elicited
+from escalation_forecast.pooling import marginal
 from escalation_forecast.prior_law import FREE, from_free, law, to_free
 from escalation_forecast.prior_methods import DIGITS, pooled
-from escalation_forecast.prior_spec import PriorSpec, read_family
+from escalation_forecast.prior_spec import PriorSpec, bounds_of, read_family
 from escalation_forecast.priors import Priors, labelled
 from escalation_forecast.schema import DataError
 
@@ -125,11 +126,16 @@ def say(
     DataError
         For an unknown outcome or argument, a statement outside the outcome's limits, a prior that is a
         constant, or experts who contradict each other.
+
+    Notes
+    -----
+    A statement about one label of a partly pooled prior sets its labels apart.
     """
     outcome = get(outcome) if isinstance(outcome, str) else outcome
     outcome = outcome.adjusting(adjust) if adjust else outcome
     of = outcome.check_of(of or {})
     label = outcome.label(priors, of)
+    stated, priors = priors, _apart(priors, outcome.adjusts, label)
     old = priors[outcome.adjusts]
     spec = dataclasses.replace(
         old, family=read_family(family, f"Prior '{old.name}'") if family else old.family
@@ -154,7 +160,20 @@ def say(
         "elicited": [*records, kept],
     }
     new = priors.replace({old.name: row})
-    return _judged(priors, new, outcome, of, label, said)
+    return _judged(stated, new, outcome, of, label, said)
+
+
+def _apart(priors: Priors, name: str, label: str) -> Priors:
+    """The priors with every label of a partly pooled one by itself, so that one can be stated.
+
+    Taken one by one, labels have the same law as before.
+    """
+    old = priors[name]
+    if not label or old.pooling != "partial":
+        return priors
+    at = f"Prior '{name}'"
+    numbers = marginal(old.family, old.at(label), old.spread, *bounds_of(old.support, name), at)
+    return priors.replace({name: {"pooling": "none", "parameters": numbers, "elicited": old.elicited}})
 
 
 def _solve(

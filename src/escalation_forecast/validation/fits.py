@@ -153,7 +153,8 @@ class Study:
     def _program(self, name: str) -> Any:
         kind, _, what = name.partition(" ")
         if name == f"placebo {SPENDING}":
-            return _compile(permuted_spending(self.panel, PLACEBO_SEED), self.priors)
+            growth = permuted_spending(self.panel, PLACEBO_SEED).spending.growth
+            return self._default_program.with_data(spending_growth=growth.ravel())
         if kind == "drop" and what != SPENDING:
             return _with_rows(self._default_program, drop(self.panel, (BLOCKS | GROUPS)[what]))
         if kind == "placebo":
