@@ -65,8 +65,7 @@ def print_summary(summary: Summary, console: Console) -> None:
         _section(console, _other_table(others))
     if summary["spending"]:
         _section(console, _spending(summary["spending"]))
-    if summary.get("skill"):
-        console.print(_skill(summary["skill"]), highlight=False)
+    _skill(console, summary.get("skill", []))
     console.print(_diagnostics(summary["diagnostics"]), highlight=False)
 
 
@@ -247,13 +246,13 @@ def _growth(value: Mapping[str, Any] | None) -> str:
     return _band(value)
 
 
-def _skill(entries: Sequence[Mapping[str, str]]) -> Text:
-    """How the forecasts of each kind did at past origins, a line for each."""
-    text = Text("\nAt past origins, against mixtures of simple methods ")
-    text.append(f"({entries[0]['page']}; * not certain):", style="dim")
+def _skill(console: Console, entries: Sequence[Mapping[str, str]]) -> None:
+    """How the forecasts of each kind did at past origins, a line for each; nothing without one."""
+    if entries:
+        text = Text("\nAt past origins, against mixtures of simple methods ")
+        console.print(text.append(f"({entries[0]['page']}; * could be chance):", style="dim"))
     for entry in entries:
-        text.append(f"\n  {entry['text']}")
-    return text
+        console.print(Padding(Text(entry["text"]), (0, 0, 0, 2)))
 
 
 def _diagnostics(found: Summary) -> Text:

@@ -19,7 +19,7 @@ FILE: Final = "skill.toml"
 Kind = Literal["spending", "rule", "clash", "war", "tension"]
 KINDS: Final[dict[str, str]] = {
     "spending": "Growth of spending",
-    "rule": "How many of the four states build up",
+    "rule": "Build-up of the four states",
     "clash": "Use of force",
     "war": "War",
     "tension": "Press tension",
