@@ -445,9 +445,7 @@ def _announcements(data: dict[str, Any], first_print: Any, draw: Draw) -> None:
     Budgets of the year, and programmes of several years for years whose budget is still to come.
     """
     for kind in ("budget", "programme"):
-        rows = {
-            name: data[f"{kind}_{name}"] for name in ("state", "slot", "ahead", "first_print", "value")
-        }
+        rows = {name: data[f"{kind}_{name}"] for name in ("state", "slot", "ahead", "first_print", "value")}
         state = rows["state"]
         target = pt.switch(rows["ahead"], first_print[state, rows["slot"]], rows["first_print"])
         error = rows["value"] - target - draw(f"{kind}_bias")[state]

@@ -23,7 +23,7 @@ from escalation_forecast.schema import DataError
 from escalation_forecast.score.cells import sampler_cores
 from escalation_forecast.score.spending_cases import HORIZONS, KnownSpending
 from escalation_forecast.score.spending_task import VARIANTS
-from escalation_forecast.spending_panel import SpendingPanel, build_spending
+from escalation_forecast.spending_panel import SpendingPanel
 from escalation_forecast.spending_paths import print_paths
 from escalation_forecast.tables import nearest
 
@@ -116,8 +116,8 @@ def panel_of(known: KnownSpending) -> Panel:
     panel = _padded(build_panel(known.store, known.origin.day))
     if panel.spending.last_printed != known.origin.release_year - 1:
         raise DataError(
-            f"At origin {known.origin.label} the newest release ends in {panel.spending.last_printed}, not in "
-            f"{known.origin.release_year - 1}; correct published_at or release of its rows."
+            f"At origin {known.origin.label} the newest release ends in {panel.spending.last_printed}, not "
+            f"in {known.origin.release_year - 1}; correct published_at or release of its rows."
         )
     return panel
 
