@@ -242,10 +242,10 @@ def _budgets(
     store: Store, prints: pd.DataFrame, states: tuple[str, ...], years: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Announced nominal growth less the last inflation known when it was announced."""
-    rows = []
+    rows, inflation = [], _inflation(store)
     row: Any
     for row in _rows(store, "budget_growth", states, years):
-        expected = _expected_inflation(store, row.unit, row.period_start.year, row.published_at)
+        expected = _expected_inflation(inflation, row.unit, row.period_start.year, row.published_at)
         if expected is None:
             continue
         bounds = [b for b in (row.low, row.value, row.high) if np.isfinite(b)]
@@ -271,9 +271,9 @@ def _programmes(
         # By the end of April of the year before: as early as when a forecast two years out needs it.
         if row.unit in states and row.published_at < pd.Timestamp(year - 1, 5, 10):
             newest[(row.unit, year)] = row
-    rows = []
+    rows, inflation = [], _inflation(store)
     for (state, year), row in newest.items():
-        expected = _expected_inflation(store, state, year, row.published_at)
+        expected = _expected_inflation(inflation, state, year, row.published_at)
         if expected is not None and ((state, year) not in budgeted or _printed(prints, state, year)):
             rows.append((state, year, 100.0 * np.log1p(row.value / 100.0) - expected))
     return _readings(rows, ("value",), prints, states)
@@ -295,13 +295,21 @@ def _rows(
     return list(frame.sort_values(["published_at", "release"], kind="stable").itertuples())
 
 
-def _expected_inflation(store: Store, state: str, year: int, day: pd.Timestamp) -> float | None:
+def _inflation(store: Store) -> dict[str, pd.DataFrame]:
+    """Newest figures of inflation by state, in order of the years."""
+    frame = store.latest("cpi_inflation").sort_values("period_start", kind="stable")
+    return {str(state): own for state, own in frame.groupby("unit")}
+
+
+def _expected_inflation(
+    inflation: dict[str, pd.DataFrame], state: str, year: int, day: pd.Timestamp
+) -> float | None:
     """The last inflation before ``year`` known on a day, 100 x log; none where unknown."""
-    inflation = store.latest("cpi_inflation", state)
-    known = inflation[(inflation["published_at"] <= day) & (inflation["period_start"].dt.year < year)]
-    if known.empty:
+    if state not in inflation:
         return None
-    return float(100.0 * np.log1p(known.sort_values("period_start")["value"].iloc[-1] / 100.0))
+    own = inflation[state]
+    known = own["value"][(own["published_at"] <= day) & (own["period_start"] < pd.Timestamp(year, 1, 1))]
+    return None if known.empty else float(100.0 * np.log1p(known.iloc[-1] / 100.0))
 
 
 def _readings(
