@@ -163,7 +163,7 @@ def _show_sensitivity(found: Sensitivity, moves: bool) -> None:
             str(name),
             f"{row['prior']:.3f}",
             f"{row['likelihood']:.3f}",
-            f"{100 * row['prior_share']:.0f} %",
+            "-" if row["prior_share"] != row["prior_share"] else f"{100 * row['prior_share']:.0f} %",
             _points(row["prior_slope"]),
             str(row["label"]),
         )
@@ -177,7 +177,9 @@ def _show_sensitivity(found: Sensitivity, moves: bool) -> None:
         return
     for name in found.answers.index:
         top = found.top(str(name)).to_dict("records")
-        if top:
+        if not top:
+            typer.echo(f"{name}: no prior moves it beyond Monte Carlo error.")
+        else:
             moved = [
                 (one["prior"], _points(one["up"]), _points(one["down"]), f"{one['k']:.2f}") for one in top
             ]

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from escalation_forecast.draws import Draws
-from escalation_forecast.update.density import log_prior
+from escalation_forecast.update.density import log_density, log_prior
 from escalation_forecast.war_chain import HISTORY
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ LEFT_OUT: Final = ("stocks",)
 
 
 def log_likelihood(model: Any, posterior: xr.Dataset, places: np.ndarray) -> np.ndarray:
-    """Log density of the observations at draws, (place,), without that of ``LEFT_OUT``.
+    """Log density of the observations at draws, (block, place), without that of ``LEFT_OUT``.
 
     Parameters
     ----------
@@ -42,25 +42,34 @@ def log_likelihood(model: Any, posterior: xr.Dataset, places: np.ndarray) -> np.
             known[variable.owner.inputs[0]] = given
     terms = [potential.sum() for potential in model.potentials if potential.name not in LEFT_OUT]
     # As written, in Python: a thousand evaluations do not pay for a compilation.
-    program = pytensor.function(
-        inputs, sum(clone_replace(terms, known)), mode="NUMBA", on_unused_input="ignore"
-    )
+    outputs = clone_replace(terms, known)
+    program = pytensor.function(inputs, outputs, mode="NUMBA", on_unused_input="ignore")
     draws = Draws(posterior)
     values = [np.asarray(draws[str(given.name)][places], given.dtype) for given in inputs]
-    return np.array([float(program(*[value[k] for value in values])) for k in range(len(places))])
+    rows = [program(*[value[k] for value in values]) for k in range(len(places))]
+    return np.array(rows, float).T
 
 
 def log_priors(updater: Updater) -> np.ndarray:
-    """Log density (n,) of all priors at the draws, of the model and of the chain to war."""
+    """Log density (part, n) of priors at the draws, of the model and of the chain to war, label by label."""
     draws, priors = updater.draws, updater.priors
-    found = np.zeros(draws.n)
+    parts = []
     for name in model_priors(updater):
-        found += log_prior(priors[name], draws[name], updater.common(name), updater.coords(name))
+        common, coords = updater.common(name), updater.coords(name)
+        if common is not None:
+            parts.append(log_prior(priors[name], draws[name], common, coords)[:, None])
+        else:
+            parts.append(_by_label(log_density(priors[name], draws[name], coords)))
     power = float(priors["history_weight"].array("value"))
     for name, (values, coords) in updater.war.kept.items():
         if priors[name].family != "Fixed":
-            found += log_prior(priors[name], values, None, coords, power if name in HISTORY else 1.0)
-    return found
+            own = power if name in HISTORY else 1.0
+            parts.append(_by_label(log_density(priors[name], values, coords, own)))
+    return np.concatenate(parts, axis=1).T
+
+
+def _by_label(values: np.ndarray) -> np.ndarray:
+    return values.reshape(len(values), -1)
 
 
 def model_priors(updater: Updater) -> list[str]:

@@ -4,6 +4,10 @@ Prior and likelihood are raised to a power near one and the draws weighted accor
 Buerkner and Vehtari 2024, Statistics and Computing 34:57; `arviz.psense`). A quantity is sensitive when its
 distribution moves, in cumulative Jensen-Shannon distance per doubling of the power, by 0.05 or more: the
 threshold of that paper, which takes a normal mean moving by about 0.3 standard deviations for it.
+
+A model with hundreds of priors has a log density whose noise hides what a few of them do. As that paper
+advises, a part of it is scaled: for each answer the priors, label by label, and the blocks of data whose
+covariance with it is beyond Monte Carlo error.
 """
 
 from __future__ import annotations
@@ -25,17 +29,21 @@ from escalation_forecast.update.likelihood import log_likelihood, log_priors, mo
 from escalation_forecast.update.moves import Move, moves
 from escalation_forecast.update.reweight import summary_value
 from escalation_forecast.update.updater import Updater, kind_of
+from escalation_forecast.update.war import CHAIN
 from escalation_forecast.update.weights import HIGHEST_K
 
 THRESHOLD: Final = 0.05
 ALPHAS: Final = (0.99, 1.01)
 DRAWS: Final = 2000  # at which the likelihood is computed
+CLEAR: Final = 3.5  # Monte Carlo errors: of some 300 priors, chance alone puts a tenth of one beyond
 TOP: Final = 5
-DATA_DRIVEN, MIXED, PRIOR_DRIVEN = "data-driven", "mixed", "prior-driven"
+DATA_DRIVEN, MIXED, PRIOR_DRIVEN, UNCLEAR = "data-driven", "mixed", "prior-driven", "neither clearly"
 
 
 def label(prior: float, likelihood: float) -> str:
     """The plain word: whether the prior moves an answer, and whether the data do too."""
+    if max(prior, likelihood) < THRESHOLD:
+        return UNCLEAR
     if not prior >= THRESHOLD:
         return DATA_DRIVEN
     return MIXED if likelihood >= THRESHOLD else PRIOR_DRIVEN
@@ -51,7 +59,8 @@ class Sensitivity:
         ``prior_slope`` and ``likelihood_slope``, change of the value per doubling; ``prior_share``, the
         prior's part of the two distances; ``label``.
     parameters : by parameter and label: prior, likelihood, label.
-    moved : id, prior, up, down (change of the value when the prior moves by one of its sds), largest, k.
+    moved : id, prior, up, down (change of the value when the prior moves by one of its sds), largest, mcse
+        (of the larger), k, clear (beyond ``CLEAR`` Monte Carlo errors).
     draws : at which the likelihood was computed.
     """
 
@@ -61,10 +70,10 @@ class Sensitivity:
     draws: int
 
     def top(self, name: str, n: int = TOP) -> pd.DataFrame:
-        """The priors that move an answer most."""
+        """The priors that move an answer most, of those that clearly do."""
         if name not in self.answers.index:
             raise DataError(f"There is no answer `{name}`{nearest(name, self.answers.index)}.")
-        mine = self.moved[self.moved["id"] == name]
+        mine = self.moved[(self.moved["id"] == name) & self.moved["clear"]]
         return mine.sort_values("largest", ascending=False).head(n).reset_index(drop=True)
 
     def __repr__(self) -> str:
@@ -85,8 +94,9 @@ class Sensitivity:
                 f"`{one['prior']}` {100 * one['up']:+.1f} / {100 * one['down']:+.1f}"
                 + ("" if one["k"] <= HIGHEST_K else " (k > 0.7)")
                 for one in self.top(name).to_dict("records")
-            ]
-            numbers = (f"{row['prior']:.3f}", f"{row['likelihood']:.3f}", f"{100 * row['prior_share']:.0f} %")
+            ] or ["none clearly"]
+            share = "-" if np.isnan(row["prior_share"]) else f"{100 * row['prior_share']:.0f} %"
+            numbers = (f"{row['prior']:.3f}", f"{row['likelihood']:.3f}", share)
             value = f"{100 * row['value']:.3g} %"
             rows.append((f"`{name}`", value, *numbers, str(row["label"]), ", ".join(top)))
         moved = "moved most by (up / down, points)"
@@ -121,7 +131,7 @@ def sensitivity(run: Updater | Run | Path | str, *, questions: list[str] | None 
     likelihood = _likelihood(updater, places)
     rows = {item.id: _row(updater, item, every[item.id], prior, likelihood, places) for item in items}
     answers = pd.DataFrame.from_dict(rows, orient="index").rename_axis("id")
-    parameters = _parameters(updater, prior, likelihood, places)
+    parameters = _parameters(updater, prior.sum(axis=0), likelihood.sum(axis=0), places)
     return Sensitivity(answers, parameters, _moved(updater, items, every), len(places))
 
 
@@ -155,20 +165,36 @@ def _row(
     likelihood: np.ndarray,
     places: np.ndarray,
 ) -> dict[str, Any]:
-    by_prior, by_data = _distance(item, values, prior), _distance(item, values[places], likelihood)
-    share = _pool_share(updater, item)
-    total = by_prior + by_data
+    inflation, share = _inflation(updater, item), _pool_share(updater, item)
+    found: dict[str, tuple[float, float, float]] = {}
+    for name, parts, at in (("prior", prior, slice(None)), ("likelihood", likelihood, places)):
+        mine = values[at]
+        slopes, errors = _slopes(mine, parts, inflation)
+        clear = abs(slopes) > CLEAR * errors
+        log_density = parts[clear].sum(axis=0)
+        distance = _distance(item, mine, log_density) if clear.any() else 0.0
+        error = float(np.sqrt((errors[clear] ** 2).sum()))
+        found[name] = distance, share * float(slopes[clear].sum()), share * error
+    total = found["prior"][0] + found["likelihood"][0]
     return {
         "title": item.question.title,
         "target": item.target,
         "value": summary_value(updater.stored[item.id]),
-        "prior": by_prior,
-        "likelihood": by_data,
-        "prior_slope": share * _slope(values, prior),
-        "likelihood_slope": share * _slope(values[places], likelihood),
-        "prior_share": by_prior / total if total > 0 else 0.0,
-        "label": label(by_prior, by_data),
+        "prior": found["prior"][0],
+        "likelihood": found["likelihood"][0],
+        "prior_slope": found["prior"][1],
+        "prior_slope_mcse": found["prior"][2],
+        "likelihood_slope": found["likelihood"][1],
+        "likelihood_slope_mcse": found["likelihood"][2],
+        "prior_share": found["prior"][0] / total if total > 0 else np.nan,
+        "label": label(found["prior"][0], found["likelihood"][0]),
     }
+
+
+def _inflation(updater: Updater, item: Item) -> float:
+    """By how much a Monte Carlo error is larger than that of independent draws."""
+    ess = updater.stored[item.id]["ess"]
+    return float(np.sqrt(max(1.0, updater.draws.n / ess))) if ess else 1.0
 
 
 def _pool_share(updater: Updater, item: Item) -> float:
@@ -180,9 +206,14 @@ def _pool_share(updater: Updater, item: Item) -> float:
     return float(weights.loc[max([h for h in weights.index if h <= months], default=weights.index[0])])
 
 
-def _slope(values: np.ndarray, log_density: np.ndarray) -> float:
-    """Change of the mean per doubling of the power: a covariance, exact at power one."""
-    return float(np.log(2.0) * np.mean((values - values.mean()) * (log_density - log_density.mean())))
+def _slopes(values: np.ndarray, parts: np.ndarray, inflation: float) -> tuple[np.ndarray, np.ndarray]:
+    """Change of the mean per doubling of the power of each part (part, n), and its Monte Carlo error.
+
+    The derivative by the power is a covariance, exact at power one.
+    """
+    products = (values - values.mean()) * (parts - parts.mean(axis=1, keepdims=True))
+    error = products.std(axis=1) / np.sqrt(len(values)) * inflation
+    return np.log(2.0) * products.mean(axis=1), np.log(2.0) * error
 
 
 def _distance(item: Item, values: np.ndarray, log_density: np.ndarray) -> float:
@@ -271,31 +302,33 @@ def _flat(data: xr.Dataset) -> dict[str, float]:
 def _moved(updater: Updater, items: list[Item], every: dict[str, np.ndarray]) -> pd.DataFrame:
     asked = [item for item in items if item.id in every and item.rule.kind != "continuous"]
     if not asked:
-        return pd.DataFrame(columns=["id", "prior", "up", "down", "largest", "k"])
+        return pd.DataFrame(columns=["id", "prior", "up", "down", "largest", "mcse", "k", "clear"])
     table = np.stack([every[item.id] for item in asked])
-    before = table.mean(axis=1)
+    centred = table - table.mean(axis=1, keepdims=True)
     share = np.array([_pool_share(updater, item) for item in asked])
-    by_name: dict[str, dict[float, tuple[np.ndarray, float]]] = {}
+    spread = share * np.array([_inflation(updater, item) for item in asked]) / np.sqrt(table.shape[1])
+    wars = np.array([kind_of(item) == "war" for item in asked])
+    found: dict[str, dict[float, tuple[np.ndarray, np.ndarray, float]]] = {}
     for move in moves(updater):
-        change = share * (table @ move.weights.values.ravel() - before)
-        by_name.setdefault(move.name, {})[move.direction] = change, move.weights.k
-    nothing = np.full(len(asked), np.nan)
-    parts = []
-    for name, found in by_name.items():
-        up, down = (found.get(direction, (nothing, np.nan))[0] for direction in (1.0, -1.0))
-        parts.append(
-            pd.DataFrame(
-                {
-                    "id": [item.id for item in asked],
-                    "prior": name,
-                    "up": up,
-                    "down": down,
-                    "largest": np.fmax(abs(up), abs(down)),
-                    "k": max(k for _, k in found.values()),
-                }
-            )
-        )
+        # What only the chain to war reads moves nothing else.
+        here = wars if move.prior in CHAIN else np.ones(len(asked), bool)
+        w = table.shape[1] * move.weights.values.ravel()
+        change = (centred @ w) / table.shape[1]
+        error = (w * (centred - change[:, None]) - centred).std(axis=1)
+        both = (np.where(here, share * change, 0.0), np.where(here, spread * error, 0.0))
+        found.setdefault(move.name, {})[move.direction] = *both, move.weights.k
+    parts = [_table(name, [item.id for item in asked], by) for name, by in found.items()]
     return pd.concat(parts, ignore_index=True)
+
+
+def _table(name: str, ids: list[str], by: dict[float, tuple[np.ndarray, np.ndarray, float]]) -> pd.DataFrame:
+    nothing = np.full(len(ids), np.nan)
+    (up, up_error), (down, down_error) = (by.get(d, (nothing, nothing))[:2] for d in (1.0, -1.0))
+    larger = np.fmax(abs(up), abs(down)) == abs(up)
+    largest, error = np.fmax(abs(up), abs(down)), np.where(larger, up_error, down_error)
+    k = max(one[2] for one in by.values())
+    columns = {"id": ids, "prior": name, "up": up, "down": down, "largest": largest, "mcse": error, "k": k}
+    return pd.DataFrame(columns).assign(clear=largest > CLEAR * error)
 
 
 __all__ = ["Move", "Sensitivity", "sensitivity"]
