@@ -195,6 +195,8 @@ def announcement_density(at: Point, sp: SpendingPanel, priors: Priors, kind: str
         scale = at[f"{kind}_noise"][i]
         if kind == "budget":
             scale = np.hypot(scale * (1 + rows["doubt"][k]), rows["half_width"][k])
+        else:
+            scale *= at["growth_scale"][i, rows["year"][k]] / at["growth_noise"][i]
         error = rows["value"][k] - target - at[f"{kind}_bias"][i]
         out += t_logpdf(error, scale, constant(priors, "announcement_df"))
     return out, printed, ahead

@@ -157,6 +157,13 @@ def test_growth_answers_the_threat_of_the_year_before(
         threat = eta.sel(year=year - 1).transpose("chain", "draw", "theatre").to_numpy()
         expected = 3.0 + threat @ panel.spending.exposure.T
         assert_allclose(growth.sel(year=year).transpose("chain", "draw", "state"), expected, atol=1e-3)
+    # The last year of the sampler has no risk of the year before yet.
+    threat = eta.sel(year=2027).transpose("chain", "draw", "theatre").to_numpy()
+    sampled = fixed["growth"].sel(year_ahead=3).transpose("chain", "draw", "state")
+    added = growth.sel(year=2028).transpose("chain", "draw", "state") - sampled.to_numpy()
+    assert_allclose(added, threat @ panel.spending.exposure.T, atol=1e-3)
+    sampled = fixed["growth"].sel(year_ahead=2).transpose("chain", "draw", "state").to_numpy()
+    assert_allclose(growth.sel(year=2027).transpose("chain", "draw", "state"), sampled, atol=1e-3)
 
 
 def test_level_beyond_the_fit_is_a_walk(panel: Panel, posterior: xr.Dataset, priors: Priors) -> None:

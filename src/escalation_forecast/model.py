@@ -32,7 +32,7 @@ from escalation_forecast.priors import Priors
 from escalation_forecast.schema import THEATRES, DataError
 from escalation_forecast.spending_panel import LATE_AGES, YEARS_AHEAD, SpendingPanel
 
-MODEL_VERSION = "2"
+MODEL_VERSION = "3"
 SPILLOVERS: tuple[tuple[str, str], ...] = (
     ("korea", "ukraine_nato"),
     ("taiwan", "south_china_sea"),
@@ -143,7 +143,7 @@ def _threat(panel: Panel, data: dict[str, Any], eta: Any) -> Any:
     yearly = eta[:-1].reshape((len(THEATRES), len(years), 12)).mean(axis=2)
     first, last = int(own[0] - years[0]), int(own[-1] - years[-1])
     inside = pt.dot(data["exposure"], yearly[:, first:])
-    # No risk is known beyond the grid; nothing reads those years.
+    # Risk beyond the grid is simulated later, with what growth answers to it (`spending_paths`).
     return pt.concatenate([inside, pt.zeros((inside.shape[0], last))], axis=1)
 
 
@@ -408,7 +408,7 @@ def spending_block(sp: SpendingPanel, data: dict[str, Any], threat: Any, draw: D
     ahead = mixed_t("forward_revision", draw.constant("revision_df"), ("state", "year_ahead"))
     first_print = forward - data["revisable"] * revision_scale[:, None] * ahead
     pm.Deterministic("first_print", first_print, dims=("state", "year_ahead"))
-    _announcements(data, first_print, draw)
+    _announcements(data, first_print, scale / noise[:, None], draw)
 
 
 def _walk(name: str, weight: Any, memory: Any) -> Any:
@@ -439,10 +439,15 @@ def _revisions(data: dict[str, Any], scale: Any, draw: Draw) -> Any:
     return pm.Deterministic("revision", data["revisable"] * newest * scale, dims="state")
 
 
-def _announcements(data: dict[str, Any], first_print: Any, draw: Draw) -> None:
+def _announcements(data: dict[str, Any], first_print: Any, unrest: Any, draw: Draw) -> None:
     """Announced growth less expected inflation as a reading of the first print.
 
-    Budgets of the year, and programmes of several years for years whose budget is still to come.
+    Budgets of the year, and programmes of several years for years whose budget is still to come. What a
+    programme says years ahead misses by more where a state's growth has come to surprise more.
+
+    Parameters
+    ----------
+    unrest : (state, year) scale of a year's surprises as a multiple of the state's usual one.
     """
     for kind in ("budget", "programme"):
         rows = {name: data[f"{kind}_{name}"] for name in ("state", "slot", "ahead", "first_print", "value")}
@@ -452,4 +457,6 @@ def _announcements(data: dict[str, Any], first_print: Any, draw: Draw) -> None:
         scale = draw(f"{kind}_noise")[state]
         if kind == "budget":
             scale = pt.sqrt((scale * (1.0 + data["budget_doubt"])) ** 2 + data["budget_half_width"] ** 2)
+        else:
+            scale = scale * unrest[state, data["programme_year"]]
         pm.Potential(f"{kind}s", student_t_rows(error, scale, draw.constant("announcement_df")).sum())

@@ -87,7 +87,7 @@ class Panel:
         return int(self.months.searchsorted(self.as_of.to_period("M").to_timestamp()))
 
 
-def build_panel(store: Store, as_of: pd.Timestamp) -> Panel:
+def build_panel(store: Store, as_of: pd.Timestamp, spending: SpendingPanel | None = None) -> Panel:
     """Cut the store at ``as_of`` and lay it out for the model.
 
     Parameters
@@ -95,6 +95,8 @@ def build_panel(store: Store, as_of: pd.Timestamp) -> Panel:
     store : Store
     as_of : pandas.Timestamp
         Last publication date that may be known.
+    spending : SpendingPanel, optional
+        In the place of the store's own.
 
     Raises
     ------
@@ -131,7 +133,7 @@ def build_panel(store: Store, as_of: pd.Timestamp) -> Panel:
         years=grid.years,
         items=blocks,
         data=data,
-        spending=build_spending(known, as_of, grid.years),
+        spending=spending or build_spending(known, as_of, grid.years),
         history=history("news", "count", "share", "ordinal"),
         troop_levels=history("troops"),
         transfers=history("transfer"),

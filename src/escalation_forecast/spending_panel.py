@@ -127,6 +127,8 @@ class SpendingPanel:
             rows["ahead"] = ahead[use].astype(float)
             rows["slot"] = np.where(ahead, table["year"] - n, 0)[use].astype(np.int32)
             rows["first_print"] = np.nan_to_num(rows["first_print"])
+            if kind == "budget":
+                del rows["year"]  # the slot says all that the model needs
             out |= {f"{kind}_{name}": values for name, values in rows.items()}
         return out
 

@@ -151,7 +151,15 @@ def _growth(
     out = np.where(printed, sp.growth[:, :n], level[:, :, :n])
     out[:, :, -1] += draws["revision"] * printed[:, -1]
     sampled, sampled_print = draws["growth"], draws["first_print"]
-    first_print = {sp.last_printed + 1 + k: sampled_print[:, :, k] for k in range(YEARS_AHEAD)}
+    sampled = sampled.copy()
+    first_print = {sp.last_printed + 1 + k: sampled_print[:, :, k].copy() for k in range(YEARS_AHEAD)}
+    # The sampler's grid of risk ends with the year of as_of: what it lacks of the last year is added here.
+    for k in range(YEARS_AHEAD):
+        column = n + k - 1
+        if sp.years[column] > sp.years[-1] - YEARS_AHEAD and column < threat.shape[2]:
+            push = draws["threat_slope"] * threat[:, :, column]
+            sampled[:, :, k] += push
+            first_print[sp.last_printed + 1 + k] += push
     out = np.concatenate([out, sampled[:, :, : max(last - sp.last_printed, 0)]], axis=2)
     if last <= sp.last_printed + YEARS_AHEAD:
         return out, first_print

@@ -84,7 +84,7 @@ class JointForecaster:
         first = panel
         if not alone and known.origin.day > COMPILED_AT:
             # The states are those of the origin, though some may have had no figures by then.
-            first = dataclasses.replace(_padded(build_panel(known.store, COMPILED_AT)), spending=sp)
+            first = _padded(build_panel(known.store, COMPILED_AT, sp))
         constants = "" if alone else first.content_hash
         key = (alone, sp.states, len(sp.years), constants, json.dumps(self.priors.canonical()))
         if key not in _PROGRAMS:
