@@ -58,7 +58,7 @@ def backtest(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Forecast at past origins with what was known there, and score the forecasts.
+    """Forecast at past origins and score it.
 
     Finished cells are kept and not run again, so a run that was stopped goes on with the same command.
     Needs the extra `backtest`. Exit code 1 if a cell failed.

@@ -23,7 +23,7 @@ from escalation_forecast.cli.output import print_item, print_json, print_rows
 if TYPE_CHECKING:
     from escalation_forecast.prior_spec import PriorSpec
 
-app = group("The priors: see, check, compare and change what is believed before the data.")
+app = group("The priors: see, check, compare and change them.")
 
 
 @app.command("list")

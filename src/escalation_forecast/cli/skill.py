@@ -24,7 +24,7 @@ def skill(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Write the page on skill and its figures from finished backtests; nothing is run.
+    """Write the page on skill from finished backtests.
 
     By default from runs/backtest. Needs the extra `backtest`. With --json the page is not written.
     """

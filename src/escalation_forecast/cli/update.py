@@ -82,7 +82,7 @@ def sensitivity(
     indicators: Indicators = None,
     json: Json = False,
 ) -> None:
-    """Show how far each answer rests on priors, and which of them move it most.
+    """Show on which priors each answer rests.
 
     Prior and likelihood are raised to a power near one. `prior` and `data` are how much the answer moves when
     that power doubles; 0.05 or more counts. The five priors that move an answer most are moved by one of

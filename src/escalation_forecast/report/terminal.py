@@ -75,8 +75,8 @@ def pool_text(summary: Summary) -> str:
     if round(100.0 * others) < 1:
         return ""
     return (
-        f"Questions on spending: {percent(others)} of the draws are a mixture of four simple methods, because\n"
-        "at past releases the model alone was too sure of the next year."
+        f"Questions on spending: {percent(others)} of the draws are a mixture of four simple methods,\n"
+        "because at past releases the model alone was too sure of the next year."
     )
 
 
