@@ -35,8 +35,11 @@ from escalation_forecast.update.weights import HIGHEST_K
 
 THRESHOLD: Final = 0.05
 ALPHAS: Final = (0.99, 1.01)
-DRAWS: Final = 2000  # at which the likelihood is computed
-CLEAR: Final = 3.5  # Monte Carlo errors: of some 300 priors, chance alone puts a tenth of one beyond
+DRAWS: Final = 10_000  # at which the likelihood is computed, at most
+# Monte Carlo errors beyond which a covariance counts: of some 300 priors and of a dozen blocks of data,
+# chance alone then puts about a tenth of one there.
+CLEAR: Final = 3.5
+DATA_CLEAR: Final = 2.5
 TOP: Final = 5
 DATA_DRIVEN, MIXED, PRIOR_DRIVEN, UNCLEAR = "data-driven", "mixed", "prior-driven", "neither clearly"
 
@@ -58,7 +61,7 @@ class Sensitivity:
     ----------
     answers : by id: title, target, value; ``prior`` and ``likelihood``, distance per doubling of the power;
         ``prior_slope`` and ``likelihood_slope``, change of the value per doubling; ``prior_share``, the
-        prior's part of the two distances; ``label``.
+        prior's part of the two distances, missing where neither is clear; ``label``.
     parameters : by parameter and label: prior, likelihood, label.
     moved : id, prior, up, down (change of the value when the prior moves by one of its sds), largest, mcse
         (of the larger), k, clear (beyond ``CLEAR`` Monte Carlo errors).
@@ -168,15 +171,19 @@ def _row(
 ) -> dict[str, Any]:
     inflation, share = _inflation(updater, item), _pool_share(updater, item)
     found: dict[str, tuple[float, float, float]] = {}
-    for name, parts, at in (("prior", prior, slice(None)), ("likelihood", likelihood, places)):
+    for name, parts, at, limit in (
+        ("prior", prior, slice(None), CLEAR),
+        ("likelihood", likelihood, places, DATA_CLEAR),
+    ):
         mine = values[at]
         slopes, errors = _slopes(mine, parts, inflation)
-        clear = abs(slopes) > CLEAR * errors
+        clear = abs(slopes) > limit * errors
         log_density = parts[clear].sum(axis=0)
         distance = _distance(item, mine, log_density) if clear.any() else 0.0
         error = float(np.sqrt((errors[clear] ** 2).sum()))
         found[name] = distance, share * float(slopes[clear].sum()), share * error
     total = found["prior"][0] + found["likelihood"][0]
+    word = label(found["prior"][0], found["likelihood"][0])
     return {
         "title": item.question.title,
         "target": item.target,
@@ -187,8 +194,8 @@ def _row(
         "prior_slope_mcse": found["prior"][2],
         "likelihood_slope": found["likelihood"][1],
         "likelihood_slope_mcse": found["likelihood"][2],
-        "prior_share": found["prior"][0] / total if total > 0 else np.nan,
-        "label": label(found["prior"][0], found["likelihood"][0]),
+        "prior_share": found["prior"][0] / total if word != UNCLEAR else np.nan,
+        "label": word,
     }
 
 
