@@ -40,6 +40,9 @@ DRAWS: Final = 10_000  # at which the likelihood is computed, at most
 # chance alone then puts about a tenth of one there.
 CLEAR: Final = 3.5
 DATA_CLEAR: Final = 2.5
+# What the data left out bear on most; how far cannot be told.
+BY_REPORTS: Final = ("troops-exceed",)
+UNTOLD: Final = "not told"
 TOP: Final = 5
 DATA_DRIVEN, MIXED, PRIOR_DRIVEN, UNCLEAR = "data-driven", "mixed", "prior-driven", "neither clearly"
 
@@ -184,6 +187,8 @@ def _row(
         found[name] = distance, share * float(slopes[clear].sum()), share * error
     total = found["prior"][0] + found["likelihood"][0]
     word = label(found["prior"][0], found["likelihood"][0])
+    if item.rule.name in BY_REPORTS:
+        word, total = UNTOLD, np.nan
     return {
         "title": item.question.title,
         "target": item.target,
