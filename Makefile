@@ -39,7 +39,7 @@ skill: $(READY)  ## run the published backtests and write docs/skill.md; see doc
 	$(BACKTEST) --task spending --origins combined21 --models $(SIMPLE),$(RULES),joint,pool,joint-no-latent,joint-no-budgets
 	$(BACKTEST) --task spending --origins real7 --models joint-no-reaction,joint-no-revisions
 	$(BACKTEST) --task tension --origins all --models pool,mix_har_harlocal_ses,har,har_local,ses04,rw,last12,clim
-	$(BACKTEST) --task ladder --origins 12
+	$(BACKTEST) --task ladder --origins 24
 	$(BIN)/escalation-forecast skill --from runs/backtest --store $(ARGS)
 
 .PHONY: lint

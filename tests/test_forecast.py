@@ -50,7 +50,8 @@ def test_paths_are_finite_and_reach_the_horizon(
     paths = simulate(panel, posterior, priors, horizon, seed=1)
     last = NOW + pd.DateOffset(months=horizon)
     assert paths.indexes["month"].equals(pd.date_range("1990-01-01", last, freq="MS"))
-    assert paths.attrs == {"as_of": "2026-06-15", "horizon": horizon, "first_forecast_month": "2026-07"}
+    expected = {"as_of": "2026-06-15", "horizon": horizon, "first_forecast_month": "2026-07"}
+    assert paths.attrs == expected | {"spending_weight": 1.0}
     future = ahead(paths)
     for name in ("risk", "global_risk", "ladder", "indicator_level", "dprk_troops"):
         assert future[name].shape[:2] == (2, 12)
