@@ -24,8 +24,7 @@ ANSWERED_BY: Final = {"spending": "pool", "rule": "pool", "clash": monthly.METHO
 """The model that answers the questions of a kind in a forecast; only its score is quoted."""
 TASK_OF: Final = {"spending": "spending", "rule": "spending", "clash": "ladder", "tension": "tension"}
 """The backtest that measures a kind; nothing measures wars."""
-FEWEST_ORIGINS: Final = 15
-"""Of fewer, nothing is quoted: an interval over blocks of them says little."""
+FEWEST_ORIGINS: Final = 5
 
 
 def headlines(evidence: Evidence) -> dict[str, Score]:
