@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
 
 from escalation_forecast.fit import Settings
-from escalation_forecast.model import build_model, build_spending_model, swapped
+from escalation_forecast.model import build_model, swapped
 from escalation_forecast.panel import Panel
 from escalation_forecast.priors import Priors
 from escalation_forecast.schema import STATES, DataError
@@ -32,6 +32,7 @@ from escalation_forecast.score.spending_joint import (
     panel_of,
 )
 from escalation_forecast.score.spending_task import VARIANTS, check_draws
+from escalation_forecast.spending_block import build_spending_model
 from escalation_forecast.store import Store
 from prior_fit import Evaluate, draw_posterior, with_values
 from vintage_table import foreign_growth, foreign_rows, vintage_file

@@ -77,7 +77,8 @@ class JointForecaster:
     def _program(self, known: KnownSpending, panel: Panel) -> tuple[Any, dict[str, np.ndarray]]:
         """The program, from an earlier origin if there is one, and what to put into it."""
         from escalation_forecast.compile import compile_model
-        from escalation_forecast.model import build_model, build_spending_model, swapped
+        from escalation_forecast.model import build_model, swapped
+        from escalation_forecast.spending_block import build_spending_model
 
         sp = panel.spending
         alone = self.variant == ALONE
