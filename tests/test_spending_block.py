@@ -16,12 +16,14 @@ from scipy import stats
 from scipy.special import comb
 
 from by_hand import Point, risk_by_year, t_logpdf
-from escalation_forecast.model import build_model, build_spending_model, mixed_t, swapped
+from escalation_forecast.model import build_model, swapped
+from escalation_forecast.model_parts import mixed_t
 from escalation_forecast.panel import Panel, build_panel
 from escalation_forecast.priors import Priors
 from escalation_forecast.schema import STATES, THEATRES
 from escalation_forecast.score.spending_joint import ablated
 from escalation_forecast.score.spending_task import VARIANTS
+from escalation_forecast.spending_block import build_spending_model
 from escalation_forecast.spending_panel import YEARS_AHEAD, SpendingPanel
 from escalation_forecast.store import Store
 from prior_fit import Evaluate, plain
