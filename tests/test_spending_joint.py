@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import pymc as pm
 import pytest
 import xarray as xr
 from numpy.testing import assert_allclose, assert_array_equal
@@ -192,6 +194,26 @@ def test_foreign_and_own_states_answer_their_rivals(whole_store: Store, tmp_path
     assert sp.states == ("CHN", "JPN", "POL")
     assert_allclose(sp.rivals.sum(axis=1), [1, 1, 0])
     assert not set(sp.states) <= set(STATES)
+
+
+def test_a_table_that_begins_late_has_a_program_with_the_latent(
+    whole_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Constants date from a day on which nothing of the table had been published."""
+
+    built = []
+
+    def compiled(model: pm.Model) -> SimpleNamespace:
+        built.append(model)
+        return SimpleNamespace(shared_var_keys={})
+
+    monkeypatch.setattr("escalation_forecast.compile.compile_model", compiled)
+    monkeypatch.setattr(spending_joint, "_PROGRAMS", {})
+    late = [row for row in foreign_rows() if row["period_start"] >= "2003"]
+    known = at(with_vintages(whole_store, vintage_file(tmp_path / "own.csv", late)), "2013")
+    forecaster("joint")._program(known, panel_of(known))
+    assert list(built[0].coords["state"]) == ["DEU", "POL"]
+    assert "eta" in built[0].named_vars
 
 
 @pytest.mark.slow

@@ -79,8 +79,21 @@ def test_before_2017_one_release_serves_as_every_vintage(whole_store: Store) -> 
 def test_a_release_counts_from_its_day(whole_store: Store) -> None:
     before, after = (at(whole_store, f"2026-04-{day}") for day in (26, 27))
     assert (before.release, after.release) == ("2025", "2026")
-    assert list(before.years_ahead) == [2025, 2026, 2027]
-    assert list(after.years_ahead) == [2026, 2027, 2028]
+    assert (before.last_printed, after.last_printed) == (2024, 2025)
+
+
+def test_a_programme_speaks_before_the_spring_of_the_year_before(whole_store: Store) -> None:
+    rows = pd.DataFrame(at(whole_store, "2026-06-15").programmes).set_index("year")["value"]
+    known = whole_store.releases("programme_growth", "JPN")
+    inflation = whole_store.latest("cpi_inflation", "JPN").set_index("period_start")
+    for year in (2017, 2023, 2024):
+        told = known[known["period_start"].dt.year == year].sort_values("published_at")
+        early = told[told["published_at"] < f"{year - 1}-05-10"].iloc[-1]
+        past = inflation[inflation["published_at"] <= early["published_at"]]["value"].iloc[-1]
+        expected = 100 * np.log1p(early["value"] / 100) - 100 * np.log1p(past / 100)
+        assert rows[year - 1990] == pytest.approx(expected)
+    # The programme of December 2022 was too late for 2023, and not for 2024.
+    assert rows[2023 - 1990] < 3 < 10 < rows[2024 - 1990]
 
 
 def first_edition_means(prints: pd.DataFrame, year: int) -> pd.Series:

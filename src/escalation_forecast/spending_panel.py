@@ -25,7 +25,6 @@ BUDGET_STATES = ("CHN", "JPN", "KOR", "TWN")  # with budgets of one definition
 RECALLED, AS_PRINTED = 0.5, 1.0
 # Programmes of South Korea forecast worse than the mean of past growth (docs/decisions/0012).
 PROGRAMME_STATES = ("JPN",)
-PSEUDO_RELEASE = "2017p"
 PSEUDO = "pseudo_vintage"
 
 
@@ -93,11 +92,6 @@ class SpendingPanel:
     def n_printed(self) -> int:
         """Number of years up to the last printed one."""
         return self.last_printed - int(self.years[0]) + 1
-
-    @property
-    def years_ahead(self) -> np.ndarray:
-        """The years after the last print whose growth the model samples."""
-        return np.asarray(self.years[self.n_printed : self.n_printed + YEARS_AHEAD])
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What the model's program takes; long tables have a row per reading."""

@@ -128,30 +128,12 @@ def print_coverage(checked: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def prior_posterior(panel: Panel, priors: Priors, n: int = PRIOR_DRAWS, seed: int = 5) -> xr.Dataset:
-    """Draws of everything that a posterior holds, from the priors alone."""
-    import pymc as pm
-
-    from escalation_forecast.model import build_model
-
-    model = build_model(panel, priors)
-    names = [v.name for v in (*model.free_RVs, *model.deterministics) if not v.name.endswith("innovation")]
-    with model:
-        values = pm.draw([model[name] for name in names], draws=n, random_seed=seed, mode="FAST_COMPILE")
-    variables: dict[str, Any] = {}
-    coords: dict[str, Any] = {}
-    for name, drawn in zip(names, values, strict=True):
-        dims = model.named_vars_to_dims.get(name, ())
-        variables[name] = (("chain", "draw", *dims), drawn[None])
-        coords |= {dim: list(model.coords[dim]) for dim in dims}
-    return xr.Dataset(variables, coords={"chain": [0], "draw": np.arange(n), **coords})
-
-
 def prior_check(store: Store, panel: Panel, priors: Priors, seed: int = 6) -> pd.DataFrame:
     """What the priors alone say, against the bounds set in advance."""
+    from escalation_forecast.elicit.prior_paths import prior_posterior
     from escalation_forecast.forecast import simulate
 
-    prior = prior_posterior(panel, priors)
+    prior = prior_posterior(panel, priors, PRIOR_DRAWS, 5)
     rng = np.random.default_rng(seed)
     rows = []
     for one in replicates(panel, Draws(prior), rng):
