@@ -42,6 +42,16 @@ skill: $(READY)  ## run the published backtests and write docs/skill.md; see doc
 	$(BACKTEST) --task ladder --origins 24
 	$(BIN)/escalation-forecast skill --from runs/backtest --store $(ARGS)
 
+.PHONY: notebooks
+notebooks: $(READY)  ## run the notebooks with full fits and keep what they show; ARGS="01" for one
+	$(BIN)/python notebooks/execute.py $(ARGS)
+
+.PHONY: lab
+lab: $(READY)  ## open the notebooks in JupyterLab, which the first use installs
+	@$(BIN)/python -c "import jupyterlab" 2>/dev/null || \
+	  $(UV) pip install --quiet --python .venv "jupyterlab>=4.6,<5"
+	$(BIN)/jupyter lab --ip 127.0.0.1 --notebook-dir notebooks $(ARGS)
+
 .PHONY: lint
 lint: $(READY)  ## style, types and the order of the modules
 	$(BIN)/ruff check
