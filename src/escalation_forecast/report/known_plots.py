@@ -1,0 +1,86 @@
+"""Plots of what was known when: reports by the day they came out, and yearly figures by release."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from escalation_forecast.report.plots import STATE_LABELS
+from escalation_forecast.report.style import AHEAD, INK, MUTED, PAST, SMALL, THIRD, days, new_figure, title
+from escalation_forecast.schema import DataError
+from escalation_forecast.store import SPENDING, Store
+
+COLOURS: Final = (PAST, AHEAD, THIRD, "#CC79A7", "#56B4E9", "#E69F00")
+MARKS: Final = "osD^vP"
+STRUCTURAL: Final = "structural-zero"
+
+
+def plot_reports(store: Store, series: str, *, cuts: tuple[dt.date | str, ...] = ()) -> Figure:
+    """Reports of a number by the day on which each came out, by body, with ranges where one was given.
+
+    Parameters
+    ----------
+    cuts : as-of dates to draw; what lies right of one was not known on it.
+
+    Raises
+    ------
+    DataError
+        When the series has no reports.
+    """
+    rows = store.releases(series)
+    rows = rows[(rows["source"] != STRUCTURAL) & rows["value"].notna()]
+    if rows.empty:
+        raise DataError(f"No body has reported a figure of {series}; choose a series of reports.")
+    figure, (ax,) = new_figure(9.5, 3.9, 1, 1)
+    figure.subplots_adjust(left=0.075, right=0.985, top=0.86, bottom=0.2)
+    for n, (body, own) in enumerate(rows.groupby("source", sort=True)):
+        colour, at = COLOURS[n % len(COLOURS)], days(own["published_at"])
+        low, high = own["low"].fillna(own["value"]), own["high"].fillna(own["value"])
+        ax.vlines(at, low, high, color=colour, linewidth=1.6)
+        ax.plot(at, own["value"], MARKS[n % len(MARKS)], color=colour, markersize=5, label=str(body))
+    for n, cut in enumerate(cuts):
+        at = days(pd.DatetimeIndex([cut]))[0]
+        ax.axvline(at, color=INK, linewidth=0.8, linestyle=(0, (3, 2)))
+        ax.annotate(f"as of {cut}", (at, 1), (3, -2 - 10 * n), xycoords=("data", "axes fraction"), color=INK,
+                    textcoords="offset points", fontsize=SMALL, va="top")  # fmt: skip
+    first, last = rows["published_at"].min(), rows["published_at"].max()
+    quarters = pd.date_range(first.to_period("Q").start_time, last + pd.DateOffset(months=3), freq="QS")
+    ax.set_xticks(days(quarters), [f"{day:%b %Y}" if day.month == 1 else f"{day:%b}" for day in quarters])
+    ax.set_ylim(0, 1.15 * float(rows[["value", "high"]].max().max()))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}"))
+    ax.legend(frameon=False, fontsize=SMALL + 0.5, ncols=6, loc="upper left", bbox_to_anchor=(-0.01, -0.1))
+    described = store.series.set_index("series")["description"]
+    title(ax, str(described[series]), "by the day of publication")
+    return figure
+
+
+def plot_releases(store: Store, states: tuple[str, ...], *, since: int = 2010) -> Figure:
+    """Real growth of military spending as each release has it: the newest in colour, older ones in grey.
+
+    Parameters
+    ----------
+    states : ISO codes, one panel each.
+    """
+    figure, axes = new_figure(3.1 * len(states), 3.0, 1, len(states), sharey=True)
+    figure.subplots_adjust(left=0.22 / len(states), right=0.99, top=0.85, bottom=0.14, wspace=0.08)
+    for ax, state in zip(axes, states, strict=True):
+        levels = store.revisions(SPENDING, state)
+        levels.index = pd.DatetimeIndex(levels.index.get_level_values("period_start")).year
+        levels = levels.reindex(np.arange(levels.index.min(), levels.index.max() + 1))
+        # Levels of two releases are at different prices; growth is taken within each.
+        growth, years = 100.0 * levels.pct_change(fill_method=None), levels.index
+        shown = years >= since
+        for name in growth.columns[:-1]:
+            ax.plot(years[shown], growth.loc[shown, name], color=MUTED, linewidth=0.6, alpha=0.55)
+        newest = growth.columns[-1]
+        ax.plot(years[shown], growth.loc[shown, newest], color=PAST, linewidth=1.7)
+        ax.axhline(0, color=MUTED, linewidth=0.6)
+        ax.set_xticks([year for year in sorted(set(years[shown])) if year % 4 == 0])
+        title(ax, STATE_LABELS[state], f"{growth.shape[1]} releases")
+    axes[0].yaxis.set_major_formatter("{x:.0f} %")
+    return figure

@@ -1,0 +1,77 @@
+"""Plots of answers under other priors: before and after, and which priors move one answer."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from escalation_forecast.report.layout import percent
+from escalation_forecast.report.style import AHEAD, GRID, INK, MUTED, PAST, SMALL, new_figure, title
+
+ROW: Final = 0.24  # inches
+CLOSE: Final = 0.7  # of k; beyond it weights cannot tell
+
+
+def plot_before_after(table: pd.DataFrame, *, n: int = 14, headline: str = "") -> Figure:
+    """Answers before (hollow) and after (full), those that move most first.
+
+    Parameters
+    ----------
+    table : as from `Update.table`; only binary answers are drawn.
+    headline : above the plot.
+    """
+    rows = table[(table["kind"] == "binary") & table["after"].notna()]
+    rows = rows.loc[rows["change"].abs().sort_values(ascending=False).index[:n]]
+    height = ROW * max(len(rows), 2) + 1.0
+    figure, (ax,) = new_figure(9.5, height, 1, 1)
+    figure.subplots_adjust(left=0.27, right=0.8, top=1 - 0.45 / height, bottom=0.4 / height)
+    ax.grid(axis="y", visible=False)
+    ax.grid(axis="x", color=GRID, linewidth=0.7)
+    for y, row in enumerate(rows.to_dict("records")):
+        before, after, error = (100.0 * row[key] for key in ("before", "after", "change_mcse"))
+        ax.plot([before, after], [y, y], color=MUTED, linewidth=0.9, zorder=1)
+        ax.plot(before, y, "o", color="white", markeredgecolor=PAST, markersize=5.5, zorder=2)
+        ax.plot([after - 1.96 * error, after + 1.96 * error], [y, y], color=AHEAD, linewidth=3, alpha=0.4)
+        ax.plot(after, y, "o", color=AHEAD, markersize=5, zorder=3)
+        text = f"{percent(row['before'])} → {percent(row['after'])}  ({after - before:+.1f} ± {error:.1f})"
+        ax.annotate(text, (1.02, y), xycoords=("axes fraction", "data"), fontsize=SMALL + 0.5, color=INK,
+                    va="center", annotation_clip=False)  # fmt: skip
+    ax.set_yticks(range(len(rows)), list(rows["id"]))
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.set_xlim(left=0)
+    ax.xaxis.set_major_formatter("{x:.0f} %")
+    title(ax, headline, "hollow: before; full: after, with 95 % Monte Carlo error of the change")
+    return figure
+
+
+def plot_moves(moved: pd.DataFrame, value: float, *, headline: str = "") -> Figure:
+    """An answer when each prior is moved by one of its standard deviations, up and down.
+
+    Parameters
+    ----------
+    moved : as from `Sensitivity.top`: prior, up, down (change of the probability), mcse, k.
+    value : the answer as it stands.
+    """
+    height = 0.34 * max(len(moved), 2) + 1.0
+    figure, (ax,) = new_figure(9.5, height, 1, 1)
+    figure.subplots_adjust(left=0.27, right=0.8, top=1 - 0.45 / height, bottom=0.4 / height)
+    ax.grid(axis="y", visible=False)
+    ax.grid(axis="x", color=GRID, linewidth=0.7)
+    for y, row in enumerate(moved.to_dict("records")):
+        for key, colour, place in (("up", AHEAD, -0.17), ("down", PAST, 0.17)):
+            ax.barh(y + place, 100 * row[key], left=100 * value, height=0.3, color=colour, alpha=0.85)
+        doubt = "" if row["k"] <= CLOSE else ", fit again (k > 0.7)"
+        text = f"{percent(value + row['up'])} / {percent(value + row['down'])}{doubt}"
+        ax.annotate(text, (1.02, y), xycoords=("axes fraction", "data"), fontsize=SMALL + 0.5, color=INK,
+                    va="center", annotation_clip=False)  # fmt: skip
+    ax.axvline(100 * value, color=INK, linewidth=0.8)
+    ax.set_yticks(range(len(moved)), list(moved["prior"]))
+    ax.set_ylim(len(moved) - 0.4, -0.6)
+    low, high = ax.get_xlim()
+    ax.set_xlim(max(low, 0.0), np.nextafter(high, np.inf))
+    ax.xaxis.set_major_formatter("{x:.1f} %")
+    title(ax, headline, "orange: prior one sd up; blue: one sd down")
+    return figure
