@@ -204,14 +204,7 @@ def extend_latents(
     ahead = max(0, -(-(n_months - n_grid) // 12) * 12)
     if not ahead:
         return eta
-    df = float(priors["innovation_df"].array("value"))
-    phi = np.concatenate([draws["phi"], draws["phi_global"][:, None]], axis=1)
-    z = student_t(rng, df, (draws.n, phi.shape[1], ahead), unit_variance=True)
-    path = np.empty_like(z)
-    last = draws["last_path"]
-    for t in range(ahead):
-        last = phi * last + np.sqrt(1.0 - phi**2) * z[:, :, t]
-        path[:, :, t] = last
+    path = fast_paths(draws, priors, ahead, rng)
 
     step = draws["slow_step"]
     knots = draws["next_level"][:, :, None] + np.concatenate(
@@ -240,6 +233,19 @@ def extend_latents(
             theatre[:, k] += strength[:, None] * lagged
     future = np.concatenate([theatre, path[:, -1:, :]], axis=1) - centre[:, :, None]
     return np.concatenate([eta, future], axis=2)
+
+
+def fast_paths(draws: Draws, priors: Priors, ahead: int, rng: np.random.Generator) -> np.ndarray:
+    """The theatres' own and the global AR(1) (sample, latent, month) of unit variance, beyond the grid."""
+    df = float(priors["innovation_df"].array("value"))
+    phi = np.concatenate([draws["phi"], draws["phi_global"][:, None]], axis=1)
+    z = student_t(rng, df, (draws.n, phi.shape[1], ahead), unit_variance=True)
+    path = np.empty_like(z)
+    last = draws["last_path"]
+    for t in range(ahead):
+        last = phi * last + np.sqrt(1.0 - phi**2) * z[:, :, t]
+        path[:, :, t] = last
+    return path
 
 
 def extend_stocks(

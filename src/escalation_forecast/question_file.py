@@ -129,7 +129,7 @@ class Question(BaseModel):
             yield tuple(own.items()), rule.params.model_validate({**self.params, **own})
 
 
-def _sentence(error: ValidationError, model: type[BaseModel]) -> str:
+def sentence(error: ValidationError, model: type[BaseModel]) -> str:
     """The first thing wrong, in words; a misspelt key before the key that it leaves missing."""
     order = {"extra_forbidden": 0, "missing": 1}
     first = min(error.errors(), key=lambda item: order.get(item["type"], 2))
@@ -162,7 +162,7 @@ def read_question(raw: Mapping[str, Any], where: str) -> Question:
         for _ in question.parts():
             pass
     except ValidationError as error:
-        raise DataError(f"{where}: {_sentence(error, model)}; correct the file.") from None
+        raise DataError(f"{where}: {sentence(error, model)}; correct the file.") from None
     return question
 
 

@@ -35,6 +35,20 @@ FUTURES: Final = 32_000  # at least so many in all
 MONTH: Final = "future_month"
 
 
+@dataclass(frozen=True, eq=False)
+class Pushes:
+    """What decisions add to log hazards in the months ahead.
+
+    Attributes
+    ----------
+    war : (draw, theatre, month), that a fatal clash becomes a war.
+    joining : (draw, joiner, month), that a state joins the war that goes on.
+    """
+
+    war: np.ndarray | None = None
+    joining: np.ndarray | None = None
+
+
 @dataclass(frozen=True)
 class Chains:
     """The chains of a run with the latent paths that drive them.
@@ -43,7 +57,7 @@ class Chains:
     ----------
     force : (draw, theatre, month), chance of use of force in each month ahead.
     latents : (draw, latent, month), the same months on the model's scale.
-    seed : of the chance events, the same whatever prior is loosened.
+    seed : of the chance events, the same whatever prior is loosened or push is added.
     """
 
     months: pd.DatetimeIndex
@@ -52,6 +66,7 @@ class Chains:
     clash: ClashChain
     joining: JoiningChain | None
     seed: int
+    pushes: Pushes = Pushes()
 
 
 def build_chains(
@@ -116,15 +131,19 @@ def war_paths(chains: Chains, posterior: xr.Dataset) -> xr.Dataset:
     dims = ("chain", "draw", "future")
     found = {"clash": ((*dims, "dyad", MONTH), clash.reshape(*lead, futures, *clash.shape[1:]))}
     if chains.joining is not None:
-        joined = simulate_joining(chains.joining, chains.latents, futures, rng)
+        joined = simulate_joining(chains.joining, chains.latents, futures, rng, chains.pushes.joining)
         coords["joiner"] = list(JOINERS)
         found["joined"] = ((*dims, "joiner", MONTH), joined.reshape(*lead, futures, *joined.shape[1:]))
     return xr.Dataset(found, coords=coords)
 
 
 def simulate_clashes(chains: Chains, futures: int, rng: np.random.Generator) -> np.ndarray:
-    """Highest clash (draw x future, dyad, month) as in `war_paths`, unsigned bytes."""
-    chain = chains.clash
+    """Highest clash (draw x future, dyad, month) as in `war_paths`, unsigned bytes.
+
+    Each month of each future has its own random numbers, needed or not, so that chains that differ a little
+    give futures that differ a little.
+    """
+    chain, push = chains.clash, chains.pushes.war
     n, n_months = chains.force.shape[0] * futures, len(chains.months)
     out = np.zeros((n, len(chain.dyads), n_months), np.uint8)
     for k in range(len(THEATRES)):
@@ -135,26 +154,51 @@ def simulate_clashes(chains: Chains, futures: int, rng: np.random.Generator) -> 
         path, month = np.nonzero(fatal)
         draw = path // futures
         edges = np.cumsum(chain.share[:, here], axis=1)[draw]
-        u_dyad, u_war, u_material, u_opens = rng.random((4, len(path)))
+        u_dyad, u_war, u_material, u_opens = _at(rng, n, n_months, path, month)
         dyad = here[np.minimum((u_dyad[:, None] > edges).sum(axis=1), len(here) - 1)]
         # The later months of an episode are no new chance of a war.
         first = u_opens < chain.opens[draw]
-        war = first & (u_war < chain.war_chance(dyad, draw, chains.latents[draw, k, month]))
+        chance_of_war = chain.war_chance(dyad, draw, chains.latents[draw, k, month])
+        if push is not None:
+            chance_of_war = pushed(chance_of_war, push[draw, k, month])
+        war = first & (u_war < chance_of_war)
         material = first & (u_material < chain.material[draw])
         out[path, dyad, month] = np.where(war, WAR, np.where(material, MATERIAL, FATAL))
     return out
 
 
+def _at(rng: np.random.Generator, n: int, n_months: int, path: np.ndarray, month: np.ndarray) -> np.ndarray:
+    """Four numbers (4, place) of the months of futures named, of those that every month has."""
+    return np.stack([rng.random((n, n_months), np.float32)[path, month] for _ in range(4)])
+
+
+def pushed(chance: np.ndarray, push: np.ndarray) -> np.ndarray:
+    """A chance with the log of its hazard moved."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(-np.expm1(np.log1p(-chance) * np.exp(push)))
+
+
 def simulate_joining(
-    chain: JoiningChain, latents: np.ndarray, futures: int, rng: np.random.Generator
+    chain: JoiningChain,
+    latents: np.ndarray,
+    futures: int,
+    rng: np.random.Generator,
+    push: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Whether a joiner enters in a month (draw x future, joiner, month), once each, unsigned bytes."""
+    """Whether a joiner enters in a month (draw x future, joiner, month), once each, unsigned bytes.
+
+    Parameters
+    ----------
+    push : (draw, joiner, month), added to the log hazard.
+    """
     n_months = latents.shape[2]
     n = latents.shape[0] * futures
     ended = rng.random((n, n_months)) < np.repeat(chain.ends(n_months), futures, axis=0)
     # A war that ends in a month could still be joined before it did.
     going = np.cumsum(ended, axis=1) - ended == 0
     chance = chain.joins(latents)
+    if push is not None:
+        chance = pushed(chance, push)
     out = np.zeros((n, len(JOINERS), n_months), np.uint8)
     for j in range(len(JOINERS)):
         enters = (rng.random((n, n_months)) < np.repeat(chance[:, j], futures, axis=0)) & going
