@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from escalation_forecast.history.base_rates import read_base_rates
 from escalation_forecast.indicator_rows import LATENTS
 from escalation_forecast.panel import Panel
 from escalation_forecast.priors import Priors
-from escalation_forecast.report import anatomy, war_plots
+from escalation_forecast.report import anatomy, history_plots, war_plots
 from escalation_forecast.report.plots import read_events
 from escalation_forecast.schema import THEATRES
 from escalation_forecast.store import Store
@@ -196,3 +197,26 @@ def test_plots_of_the_wider_war(paths: xr.Dataset) -> None:
     heights = sorted(text.xyann[1] for text in figure.axes[0].texts)
     assert np.log10(heights[1]) - np.log10(heights[0]) > 0.1
     assert len(war_plots.plot_by_tension(paths).axes) == len(THEATRES)
+    moved = pd.DataFrame({"value": [0.1, 0.4] * 2, "id": ["a", "a", "b", "b"], "after": 0.1, "mcse": 0.01})
+    assert len(war_plots.plot_what_if(moved, 0.4, "weight").axes[0].containers) == 2
+
+
+def test_base_rates_show_their_counts() -> None:
+    rates = read_base_rates()
+    shown = history_plots.plot_base_rates(rates).axes[0]
+    assert len(shown.get_yticks()) == 3 + len(THEATRES)
+    every = rates[(rates["dyad"] == "all") & (rates["years"] == "1816-2014")].set_index("event")["events"]
+    counts = f"{every['force']:,} / {every['fatal']:,} / {every['war_both']:,} of "
+    assert any(text.get_text().startswith(counts) for text in shown.texts)
+
+
+def test_less_weight_of_history_leaves_the_centre_and_widens(priors: Priors) -> None:
+    joins = history_plots.weighted_chances(priors["joining_logit"], (1.0, 0.4))
+    assert np.median(joins[0.4]) == pytest.approx(np.median(joins[1.0]), rel=0.03)
+    # The mean of a chance rises with doubt about its log odds; that of a share (Beta) stays.
+    assert joins[0.4].mean() > 1.2 * joins[1.0].mean()
+    wars = history_plots.weighted_chances(priors["war_given_fatal"], (1.0, 0.4))
+    assert wars[0.4].mean() == pytest.approx(wars[1.0].mean(), rel=0.03)
+    assert wars[0.4].std() == pytest.approx(wars[1.0].std() / np.sqrt(0.4), rel=0.1)
+    figure = history_plots.plot_weights({"joins": joins, "becomes a war": wars})
+    assert [len(ax.lines) for ax in figure.axes] == [4, 4]

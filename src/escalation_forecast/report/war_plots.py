@@ -285,3 +285,26 @@ def joint_chances(paths: xr.Dataset, months: int = 12) -> pd.Series[float]:
             "two wars or joiners": float((many > 1).mean() / (many > 0).mean()) if many.any() else 0.0,
         }
     )
+
+
+def plot_what_if(table: pd.DataFrame, now: float, label: str) -> Figure:
+    """Answers under other values of one prior, each with two Monte Carlo errors.
+
+    Parameters
+    ----------
+    table : value, id, after, mcse.
+    now : the value that the forecast was made with.
+    label : what the value is.
+    """
+    figure, (ax,) = new_figure(7.6, 3.0, 1, 1)
+    figure.subplots_adjust(left=0.075, right=0.985, top=0.9, bottom=0.16)
+    for (name, rows), colour in zip(table.groupby("id", sort=False), (INK, PAST, AHEAD, THIRD), strict=False):
+        ax.errorbar(rows["value"], rows["after"], 2 * rows["mcse"], fmt="o-", color=colour, linewidth=1.2,
+                    markersize=4, capsize=2, label=str(name))  # fmt: skip
+    ax.axvline(now, color=MUTED, linewidth=0.9, linestyle=(0, (3, 2)))
+    ax.set_ylim(0, 1.2 * float((table["after"] + 2 * table["mcse"]).max()))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+    ax.set_xlabel(label, fontsize=SMALL + 1, color=INK)
+    ax.legend(fontsize=SMALL + 0.5, frameon=False, ncols=3, loc="upper left")
+    title(ax, "", "dashed: as forecast")
+    return figure
