@@ -85,11 +85,18 @@ def _settled(answers: xr.DataArray) -> xr.DataArray:
     return answers.mean("future") if "future" in answers.dims else answers
 
 
+def _simulated(levels: xr.DataArray) -> bool:
+    """Whether nothing can be unknown: bytes of a simulation, in which asking costs more than the answer."""
+    return levels.dtype.kind == "u"
+
+
 def _clash(paths: xr.Dataset, params: Any, months: pd.DatetimeIndex) -> xr.DataArray:
     return _months(variable(paths, "clash").sel(dyad=params.dyad), months)
 
 
 def _reached(levels: xr.DataArray, least: int, dims: Any) -> xr.DataArray:
+    if _simulated(levels):
+        return (levels.max(dims) >= least).astype(float)
     return within(levels >= least, levels.notnull(), dims)
 
 
@@ -142,6 +149,8 @@ def wider_war(paths: xr.Dataset, params: WiderWar, months: pd.DatetimeIndex) -> 
         routes.append(_two_theatres(clash, params.gap))
     if not routes:
         routes.append(xr.zeros_like(_reached(clash, WAR, ["dyad", "month"])))
+    if len(routes) == 1:
+        return _settled(routes[0])
     return _settled(any_of(xr.concat(routes, "route", coords="minimal", compat="override"), "route"))
 
 
@@ -155,13 +164,16 @@ def _two_theatres(clash: xr.DataArray, gap: int) -> xr.DataArray:
     theatres = dyad_theatres()
     of = np.array([THEATRES.index(theatres[str(dyad)]) for dyad in clash["dyad"].values])
     levels = clash.transpose(..., "dyad", "month")
-    hit, known = (levels >= MATERIAL).values, levels.notnull().values
-    lately = np.zeros((*hit.shape[:-2], len(THEATRES), hit.shape[-1]), bool)
-    for k in np.unique(of):
-        here = hit[..., of == k, :].any(axis=-2)
-        for lag in range(min(gap + 1, here.shape[-1])):
-            lately[..., k, lag:] |= here[..., : here.shape[-1] - lag]
-    both = (lately.sum(axis=-2) > 1).any(axis=-1)
-    settled = known.all(axis=(-2, -1))
+    highest = np.stack(
+        [np.fmax.reduce(levels.values[..., of == k, :], axis=-2) for k in np.unique(of)], axis=-2
+    )
+    # Few futures have such clashes in two theatres at all.
+    both = (np.fmax.reduce(highest, axis=-1) >= MATERIAL).sum(axis=-1) > 1
+    here = highest[both] >= MATERIAL
+    lately = here.copy()
+    for lag in range(1, min(gap + 1, here.shape[-1])):
+        lately[..., lag:] |= here[..., :-lag]
+    both[both] = (lately.sum(axis=-2) > 1).any(axis=-1)
+    settled = True if _simulated(levels) else levels.notnull().values.all(axis=(-2, -1))
     frame = levels.isel(dyad=0, month=0, drop=True)
     return frame.copy(data=np.where(both, 1.0, np.where(settled, 0.0, np.nan)))

@@ -15,7 +15,7 @@ from escalation_forecast.priors import Priors
 from escalation_forecast.schema import THEATRES
 from escalation_forecast.score.ladder_baselines import live_components
 from escalation_forecast.score.ladder_cases import FIRST_ORIGIN, HORIZONS
-from escalation_forecast.score.ladder_history import live_history
+from escalation_forecast.score.ladder_history import Past, live_history
 from escalation_forecast.score.ladder_pool import Pool, live_pool
 from escalation_forecast.store import Store
 from escalation_forecast.war_chain import PriorDraws
@@ -24,7 +24,13 @@ PRIOR_DRAWS: Final = 4000
 
 
 def force_targets(
-    store: Store, as_of: pd.Timestamp, force: np.ndarray, history: History, priors: Priors, pool: Pool
+    store: Store,
+    as_of: pd.Timestamp,
+    force: np.ndarray,
+    history: History,
+    priors: Priors,
+    pool: Pool,
+    past: Past | None = None,
 ) -> dict[str, dict[int, float]]:
     """Pooled chance of at least one month with use of force, by theatre and months ahead.
 
@@ -34,6 +40,7 @@ def force_targets(
     force : (draw, theatre, month), the model's chance of use of force in each month ahead.
     priors : the history of the dyads speaks through `dyad_force_logit` from the year for which that was
         fitted; before, through the logit of the backtest on what was known.
+    past : as from `ladder_history.past_of` of the same day, if at hand.
 
     Returns
     -------
@@ -57,7 +64,7 @@ def force_targets(
     hazard = _hazard(priors, history) if as_of.year >= read_stored().fits["force"].fitted_on.year else None
     others = [
         live_components(store, as_of, horizons),
-        live_history(history, store, as_of, horizons, hazard=hazard),
+        live_history(history, store, as_of, horizons, hazard=hazard, past=past),
     ]
     pooled = live_pool(pd.concat([own, *others], ignore_index=True), pool)
     found: dict[str, dict[int, float]] = {theatre: {} for theatre in THEATRES}

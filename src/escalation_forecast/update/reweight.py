@@ -36,6 +36,7 @@ def update(
     run: Updater | Run | Path | str,
     priors: Priors,
     *,
+    questions: Sequence[str] | None = None,
     refit: RefitChoice = "never",
     settings: Settings | None = None,
     progress: Report | bool = False,
@@ -46,6 +47,7 @@ def update(
     ----------
     run : a run, its folder, or an `Updater` of it, which keeps what it has read for the next update.
     priors : such as ``updater.priors.replace(phi=interval(0.6, 0.9))``.
+    questions : ids of questions or of answers, which is quicker than all, the default.
     refit : fit again never, when the weights do not do (``auto``), or always.
     settings : of that fit; by default `refit.SETTINGS`.
     progress : show how far the fit is, or be told.
@@ -53,12 +55,13 @@ def update(
     Raises
     ------
     DataError
-        When the priors are not those of the model.
+        When the priors are not those of the model, and for an unknown id.
     """
     if refit not in CHOICES:
         raise DataError(f"refit is {refit!r}; choose one of {', '.join(CHOICES)}.")
     updater = run if isinstance(run, Updater) else Updater.of(run)
     started = time.perf_counter()
+    items = updater.asked(questions)
     changes = changes_of(updater.priors, priors)
     model, chain = split(changes)
     weights, reasons = posterior_weights(updater, model)
@@ -69,13 +72,13 @@ def update(
         from escalation_forecast.update.refit import refit as fit_again
 
         made = fit_again(updater, priors, settings=settings, progress=progress)
-        found = refitted(updater, made)
+        found = refitted(updater, made, items)
     elif weights is None:
-        found = [Moved(item, _before(updater, item), None, None, None, "not known") for item in updater.items]
+        found = [Moved(item, _before(updater, item), None, None, None, "not known") for item in items]
     elif not changes:
-        found = [_same(updater, item) for item in updater.items]
+        found = [_same(updater, item) for item in items]
     else:
-        found, chain_k = reweighted(updater, priors, weights, chain)
+        found, chain_k = reweighted(updater, priors, weights, chain, items)
     seconds = time.perf_counter() - started
     k, ess, limit = (weights.k, weights.ess, weights.limit) if weights else (np.inf, 0.0, np.nan)
     values = weights.values if weights else None
@@ -135,10 +138,10 @@ def ratio_at(updater: Updater, change: Change) -> np.ndarray:
 
 
 def reweighted(
-    updater: Updater, priors: Priors, weights: Weights, chain: Sequence[str]
+    updater: Updater, priors: Priors, weights: Weights, chain: Sequence[str], items: Sequence[Item]
 ) -> tuple[list[Moved], float | None]:
-    """Every answer with weights, and the k of those of the chain to war."""
-    kinds = {item.id: kind_of(item) for item in updater.items}
+    """The answers with weights, and the k of those of the chain to war."""
+    kinds = {item.id: kind_of(item) for item in items}
     uniform = np.isneginf(weights.k)
     base = weights.values
     force: np.ndarray | None = None
@@ -146,9 +149,10 @@ def reweighted(
     if tilted and {"ladder", "war"} & set(kinds.values()):
         flat = base.ravel()
         force = war.moved(updater.war.own, war.new_targets(updater, flat, priors), flat)
-    wars, values, way, chain_k = _war(updater, priors, weights, chain, force)
+    asked = [item for item in items if kinds[item.id] == "war"]
+    wars, values, way, chain_k = _war(updater, priors, weights, chain, force, asked)
     found = []
-    for item in updater.items:
+    for item in items:
         if kinds[item.id] == "war":
             own = base if wars is None else wars
             found.append(_moved(updater, item, values[item.id], own, way))
@@ -165,10 +169,14 @@ def reweighted(
 
 
 def _war(
-    updater: Updater, priors: Priors, weights: Weights, chain: Sequence[str], force: np.ndarray | None
+    updater: Updater,
+    priors: Priors,
+    weights: Weights,
+    chain: Sequence[str],
+    force: np.ndarray | None,
+    asked: Sequence[Item],
 ) -> tuple[np.ndarray | None, dict[str, np.ndarray], Way, float | None]:
     """Weights (chain, draw, future) of the futures, what they say, how, and k; no weights: all alike."""
-    asked = [item for item in updater.items if kind_of(item) == "war"]
     if not asked:
         return None, {}, "unchanged", None
     base = weights.values[:, :, None]
@@ -241,11 +249,11 @@ def summary_value(entry: dict[str, Any]) -> float:
     return float(sum(int(n) * p for n, p in shares.items()))
 
 
-def refitted(updater: Updater, made: Refit) -> list[Moved]:
+def refitted(updater: Updater, made: Refit, items: Sequence[Item] | None = None) -> list[Moved]:
     """The answers of a new fit beside those of the run."""
     by_id: dict[str, Any] = {answer.item.id: answer.as_dict() for answer in made.answers}
     found = []
-    for item in updater.items:
+    for item in updater.items if items is None else items:
         entry = by_id[item.id]
         before, after = updater.stored[item.id], summary_value(entry)
         apart = np.hypot(before["mcse"] or 0.0, entry["mcse"] or 0.0)

@@ -19,6 +19,7 @@ from escalation_forecast.panel import Panel, build_panel
 from escalation_forecast.priors import Priors
 from escalation_forecast.questions import Item, Question, bind, draws, load_questions
 from escalation_forecast.schema import DataError
+from escalation_forecast.tables import nearest
 from escalation_forecast.update.war import WarState, war_state
 from escalation_forecast.war_summary import RULES as WAR_RULES
 
@@ -139,6 +140,24 @@ class Updater:
         found = bind(self.questions, self.known, paths=self.paths)
         answered = {entry["id"] for entry in self.run.summary["questions"]}
         return tuple(item for item in found if item.id in answered)
+
+    def asked(self, names: Sequence[str] | None = None) -> tuple[Item, ...]:
+        """The parts of the questions with these ids, of questions or of answers; by default all.
+
+        Raises
+        ------
+        DataError
+            For an unknown id.
+        """
+        if names is None:
+            return self.items
+        known = {*(item.id for item in self.items), *(item.question.id for item in self.items)}
+        for name in names:
+            if name not in known:
+                raise DataError(
+                    f"The run has no question `{name}`{nearest(name, known)}; see `questions list`."
+                )
+        return tuple(item for item in self.items if item.id in names or item.question.id in names)
 
     @cached_property
     def values(self) -> dict[str, np.ndarray]:

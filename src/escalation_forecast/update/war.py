@@ -23,6 +23,7 @@ from escalation_forecast.priors import Priors
 from escalation_forecast.questions import Item
 from escalation_forecast.schema import THEATRES
 from escalation_forecast.score.force_targets import force_targets
+from escalation_forecast.score.ladder_history import Past, past_of
 from escalation_forecast.score.ladder_pool import load_pool
 from escalation_forecast.update.density import NotReweightableError, log_ratio
 from escalation_forecast.war_chain import (
@@ -75,6 +76,7 @@ class WarState:
     targets, force : the pooled chances, and ``own`` moved to them.
     latents : (n, latent, month ahead).
     since : (n, latent) mean since the war that goes on began, if there is one.
+    past : what the history of the dyads says of the chance of use of force so far.
     """
 
     history: History
@@ -89,6 +91,7 @@ class WarState:
     joining: JoiningChain | None
     months: pd.DatetimeIndex
     day: pd.Timestamp
+    past: Past
 
 
 def war_state(updater: Updater) -> WarState:
@@ -111,7 +114,8 @@ def war_state(updater: Updater) -> WarState:
         since = eta[:, :, begin : panel.now + 1].mean(axis=2)
     recorded = Recorded(priors, draws.n, seed)
     clash, joining = _chains(recorded, history, war, day, since)
-    targets = force_targets(updater.known, day, own, history, priors, load_pool())
+    past = past_of(history, updater.known, day)
+    targets = force_targets(updater.known, day, own, history, priors, load_pool(), past)
     return WarState(
         history=history,
         kept=recorded.kept,
@@ -125,6 +129,7 @@ def war_state(updater: Updater) -> WarState:
         joining=joining,
         months=months[panel.now + 1 :],
         day=day,
+        past=past,
     )
 
 
@@ -156,7 +161,7 @@ def new_targets(updater: Updater, weights: np.ndarray, priors: Priors) -> Target
         return {}
     if any(priors[name] != updater.priors[name] for name in (HAZARD, "history_weight")):
         mean = mean_hazard(state.own, weights)
-        return force_targets(updater.known, state.day, mean, state.history, priors, load_pool())
+        return force_targets(updater.known, state.day, mean, state.history, priors, load_pool(), state.past)
     share = load_pool().weights["joint_model"]
     old, new = mean_hazard(state.own, None), mean_hazard(state.own, weights)
     return {
