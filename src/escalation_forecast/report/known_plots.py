@@ -7,6 +7,8 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
@@ -17,15 +19,19 @@ from escalation_forecast.store import SPENDING, Store
 
 COLOURS: Final = (PAST, AHEAD, THIRD, "#CC79A7", "#56B4E9", "#E69F00")
 MARKS: Final = "osD^vP"
+BAND: Final = (0.1, 0.5, 0.9)
 STRUCTURAL: Final = "structural-zero"
 
 
-def plot_reports(store: Store, series: str, *, cuts: tuple[dt.date | str, ...] = ()) -> Figure:
+def plot_reports(
+    store: Store, series: str, *, cuts: tuple[dt.date | str, ...] = (), stock: xr.DataArray | None = None
+) -> Figure:
     """Reports of a number by the day on which each came out, by body, with ranges where one was given.
 
     Parameters
     ----------
     cuts : as-of dates to draw; what lies right of one was not known on it.
+    stock : the model's estimate (chain, draw, month), drawn as median and band of 80 %.
 
     Raises
     ------
@@ -50,13 +56,26 @@ def plot_reports(store: Store, series: str, *, cuts: tuple[dt.date | str, ...] =
                     textcoords="offset points", fontsize=SMALL, va="top")  # fmt: skip
     first, last = rows["published_at"].min(), rows["published_at"].max()
     quarters = pd.date_range(first.to_period("Q").start_time, last + pd.DateOffset(months=3), freq="QS")
+    top = 1.15 * float(rows[["value", "high"]].max().max())
+    if stock is not None:
+        top = max(top, _draw_stock(ax, stock, first, quarters[-1]))
     ax.set_xticks(days(quarters), [f"{day:%b %Y}" if day.month == 1 else f"{day:%b}" for day in quarters])
-    ax.set_ylim(0, 1.15 * float(rows[["value", "high"]].max().max()))
+    ax.set_ylim(0, top)
     ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}"))
     ax.legend(frameon=False, fontsize=SMALL + 0.5, ncols=6, loc="upper left", bbox_to_anchor=(-0.01, -0.1))
     described = store.series.set_index("series")["description"]
     title(ax, str(described[series]), "by the day of publication")
     return figure
+
+
+def _draw_stock(ax: Axes, stock: xr.DataArray, first: pd.Timestamp, last: pd.Timestamp) -> float:
+    """Median and band from the first month to the last; returns the top of the band."""
+    shown = stock.sel(month=slice(first.to_period("M").start_time, last))
+    levels = np.quantile(shown.stack(sample=("chain", "draw")).transpose("sample", "month"), BAND, axis=0)
+    at = days(pd.DatetimeIndex(shown["month"].values))
+    ax.fill_between(at, levels[0], levels[2], color=MUTED, alpha=0.18, linewidth=0)
+    ax.plot(at, levels[1], color=MUTED, linewidth=1.2, label="estimate, 80 %")
+    return float(1.05 * levels[2].max())
 
 
 def plot_releases(store: Store, states: tuple[str, ...], *, since: int = 2010) -> Figure:

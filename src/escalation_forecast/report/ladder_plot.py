@@ -54,16 +54,16 @@ def plot_ladder(paths: xr.Dataset, *, years: int = 20) -> Figure:
         ax.set_ylim(0, YEAR)
         ax.set_yticks([0, 3, 6, 9, 12])
         title(ax, THEATRE_LABELS[str(theatre)])
-    _key(axes[-1], shades)
+    _key(axes[-1], shades, f"{months[start - 1]:%B}")
     return figure
 
 
-def _key(ax: Any, shades: Mapping[int, float]) -> None:
+def _key(ax: Any, shades: Mapping[int, float], last: str) -> None:
     ax.set_axis_off()
     handles = [Patch(color=PAST, alpha=shades[rung], label=name) for rung, name in RUNGS.items()]
     handles += [Patch(color=AHEAD, label="the same, forecast")]
     ax.legend(handles=handles[::-1], frameon=False, fontsize=SMALL + 1, loc="center left",
               title="Months of twelve in which the highest\nrung was", title_fontsize=SMALL + 1,
               alignment="left")  # fmt: skip
-    ax.text(0.03, -0.12, "Each bar ends in the month of the forecast's start,\nin the year named below it.",
+    ax.text(0.03, -0.12, f"Each bar: the twelve months up to {last}\nof the year named below it.",
             fontsize=SMALL, color=MUTED)  # fmt: skip

@@ -25,9 +25,9 @@ def plot_before_after(table: pd.DataFrame, *, n: int = 14, headline: str = "") -
     """
     rows = table[(table["kind"] == "binary") & table["after"].notna()]
     rows = rows.loc[rows["change"].abs().sort_values(ascending=False).index[:n]]
-    height = ROW * max(len(rows), 2) + 1.0
+    height = ROW * max(len(rows), 2) + 1.1
     figure, (ax,) = new_figure(9.5, height, 1, 1)
-    figure.subplots_adjust(left=0.27, right=0.8, top=1 - 0.45 / height, bottom=0.4 / height)
+    figure.subplots_adjust(left=0.27, right=0.8, top=1 - 0.55 / height, bottom=0.4 / height)
     ax.grid(axis="y", visible=False)
     ax.grid(axis="x", color=GRID, linewidth=0.7)
     for y, row in enumerate(rows.to_dict("records")):
@@ -43,7 +43,7 @@ def plot_before_after(table: pd.DataFrame, *, n: int = 14, headline: str = "") -
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.set_xlim(left=0)
     ax.xaxis.set_major_formatter("{x:.0f} %")
-    title(ax, headline, "hollow: before; full: after, with 95 % Monte Carlo error of the change")
+    title(ax, headline, "hollow: before; full: after, with 95 % Monte Carlo error of the change", below=True)
     return figure
 
 
@@ -55,9 +55,9 @@ def plot_moves(moved: pd.DataFrame, value: float, *, headline: str = "") -> Figu
     moved : as from `Sensitivity.top`: prior, up, down (change of the probability), mcse, k.
     value : the answer as it stands.
     """
-    height = 0.34 * max(len(moved), 2) + 1.0
+    height = 0.34 * max(len(moved), 2) + 1.1
     figure, (ax,) = new_figure(9.5, height, 1, 1)
-    figure.subplots_adjust(left=0.27, right=0.8, top=1 - 0.45 / height, bottom=0.4 / height)
+    figure.subplots_adjust(left=0.27, right=0.8, top=1 - 0.55 / height, bottom=0.4 / height)
     ax.grid(axis="y", visible=False)
     ax.grid(axis="x", color=GRID, linewidth=0.7)
     for y, row in enumerate(moved.to_dict("records")):
@@ -73,5 +73,5 @@ def plot_moves(moved: pd.DataFrame, value: float, *, headline: str = "") -> Figu
     low, high = ax.get_xlim()
     ax.set_xlim(max(low, 0.0), np.nextafter(high, np.inf))
     ax.xaxis.set_major_formatter("{x:.1f} %")
-    title(ax, headline, "orange: prior one sd up; blue: one sd down")
+    title(ax, headline, "orange: prior one sd up; blue: one sd down", below=True)
     return figure
