@@ -87,7 +87,9 @@ class Panel:
         return int(self.months.searchsorted(self.as_of.to_period("M").to_timestamp()))
 
 
-def build_panel(store: Store, as_of: pd.Timestamp, spending: SpendingPanel | None = None) -> Panel:
+def build_panel(
+    store: Store, as_of: pd.Timestamp, spending: SpendingPanel | None = None, *, until: int | None = None
+) -> Panel:
     """Cut the store at ``as_of`` and lay it out for the model.
 
     Parameters
@@ -97,6 +99,8 @@ def build_panel(store: Store, as_of: pd.Timestamp, spending: SpendingPanel | Non
         Last publication date that may be known.
     spending : SpendingPanel, optional
         In the place of the store's own.
+    until : int, optional
+        Last year of the grid, where it has to hold months after that of ``as_of``.
 
     Raises
     ------
@@ -104,7 +108,7 @@ def build_panel(store: Store, as_of: pd.Timestamp, spending: SpendingPanel | Non
         If nothing had been published by then.
     """
     known = store.as_of(as_of)
-    last_year = max(GRID_END_YEAR, as_of.year)
+    last_year = max(GRID_END_YEAR, as_of.year, until or 0)
     months = pd.date_range(GRID_START, f"{last_year}-12-01", freq="MS")
     grid = Grid(months, np.arange(GRID_START.year, last_year + 1))
 
