@@ -19,6 +19,9 @@ from escalation_forecast.store import SPENDING, Store
 
 COLOURS: Final = (PAST, AHEAD, THIRD, "#CC79A7", "#56B4E9", "#E69F00")
 MARKS: Final = "osD^vP"
+# One colour and mark for each body, whatever else was known; others take what is left.
+BODIES: Final = ("hur", "nis", "us-government", "ukraine-government", "press")
+MONTHLY: Final = 250  # days; a longer span is labelled by quarter
 BAND: Final = (0.1, 0.5, 0.9)
 STRUCTURAL: Final = "structural-zero"
 
@@ -44,7 +47,10 @@ def plot_reports(
         raise DataError(f"No body has reported a figure of {series}; choose a series of reports.")
     figure, (ax,) = new_figure(9.5, 3.9, 1, 1)
     figure.subplots_adjust(left=0.075, right=0.985, top=0.86, bottom=0.2)
-    for n, (body, own) in enumerate(rows.groupby("source", sort=True)):
+    seen = dict.fromkeys((*BODIES, *sorted(rows["source"])))
+    places = {body: n for n, body in enumerate(seen)}
+    for body, own in rows.groupby("source", sort=True):
+        n = places[str(body)]
         colour, at = COLOURS[n % len(COLOURS)], days(own["published_at"])
         low, high = own["low"].fillna(own["value"]), own["high"].fillna(own["value"])
         ax.vlines(at, low, high, color=colour, linewidth=1.6)
@@ -55,11 +61,15 @@ def plot_reports(
         ax.annotate(f"as of {cut}", (at, 1), (3, -2 - 10 * n), xycoords=("data", "axes fraction"), color=INK,
                     textcoords="offset points", fontsize=SMALL, va="top")  # fmt: skip
     first, last = rows["published_at"].min(), rows["published_at"].max()
-    quarters = pd.date_range(first.to_period("Q").start_time, last + pd.DateOffset(months=3), freq="QS")
+    step = "MS" if (last - first).days < MONTHLY else "QS"
+    ticks = pd.date_range(first.to_period("M").start_time, last + pd.DateOffset(months=1), freq=step)
     top = 1.15 * float(rows[["value", "high"]].max().max())
     if stock is not None:
-        top = max(top, _draw_stock(ax, stock, first, quarters[-1]))
-    ax.set_xticks(days(quarters), [f"{day:%b %Y}" if day.month == 1 else f"{day:%b}" for day in quarters])
+        top = max(top, _draw_stock(ax, stock, first, last))
+    ax.set_xticks(
+        days(ticks),
+        [f"{day:%b %Y}" if n == 0 or day.month == 1 else f"{day:%b}" for n, day in enumerate(ticks)],
+    )
     ax.set_ylim(0, top)
     ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}"))
     ax.legend(frameon=False, fontsize=SMALL + 0.5, ncols=6, loc="upper left", bbox_to_anchor=(-0.01, -0.1))
