@@ -59,7 +59,7 @@ def update(
     """
     from escalation_forecast.fit import ConvergenceError
 
-    updater = _updater(run, questions, data, observations, indicators)
+    updater = read_updater(run, questions, data, observations, indicators)
     priors = updater.priors.replace(file)
     _known(updater, question)
     try:
@@ -88,7 +88,7 @@ def sensitivity(
     that power doubles; 0.05 or more counts. The five priors that move an answer most are moved by one of
     their own standard deviations each.
     """
-    updater = _updater(run, questions, data, observations, indicators)
+    updater = read_updater(run, questions, data, observations, indicators)
     _known(updater, question)
     found = updater.sensitivity(questions=question)
     if json:
@@ -97,7 +97,7 @@ def sensitivity(
     _show_sensitivity(found, bool(question))
 
 
-def _updater(
+def read_updater(
     run: Path, questions: Path | None, data: Path | None, observations: Path | None, indicators: Path | None
 ) -> Updater:
     from escalation_forecast.archive import load_run

@@ -1,0 +1,279 @@
+"""Scenarios on a finished forecast, one by one or all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+import pandas as pd
+
+from escalation_forecast import forecast
+from escalation_forecast.indicator_rows import LATENTS
+from escalation_forecast.questions import Item
+from escalation_forecast.scenario.effects import Shifts, hidden_shifts, shifts_of
+from escalation_forecast.scenario.levers import (
+    LONGEST,
+    Book,
+    Lever,
+    Scenario,
+    Step,
+    labels_known,
+    load_scenarios,
+)
+from escalation_forecast.scenario.readouts import readouts
+from escalation_forecast.scenario.response import Slope, hidden_slope, respond, tipping_point
+from escalation_forecast.scenario.result import BEYOND, Label, Row, ScenarioResult
+from escalation_forecast.scenario.structural import Ground, Outcome
+from escalation_forecast.schema import THEATRES, DataError
+from escalation_forecast.update.reweight import summary_value
+from escalation_forecast.update.updater import Updater
+from escalation_forecast.war_chain import THEATRE_OF
+
+if TYPE_CHECKING:
+    from escalation_forecast.archive import Run
+    from escalation_forecast.scenario.conditional import Conditional
+
+HIDDEN_SD: Final = 0.25  # of the hidden moves that tipping points are measured with
+FANS: Final = (0.1, 0.5, 0.9)
+NEGLIGIBLE: Final = 1e-3  # part of a quantity below which its change is not listed
+EXPOSED: Final = 0.25  # share of a state's exposure from which a theatre counts as touched
+ELICITED: Final = "The sizes of the effects are elicited; nothing here is an estimate from these data."
+TWO_CHANNELS: Final = "It works on incidents and on war with opposite signs; read both."
+WITHIN: Final = "Risk is on each theatre's own scale; changes of different theatres are not comparable."
+UNIT_OF: Final = {"binary": "probability", "count": "states", "continuous": "per cent"}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Scenarios:
+    """A finished forecast and the levers that can be put on it.
+
+    Attributes
+    ----------
+    ground : the forecast laid out for decisions.
+    book : levers and scenarios by name.
+    """
+
+    ground: Ground
+    book: Book
+
+    @classmethod
+    def of(cls, run: Updater | Run | Path | str, *files: Path | str, book: Book | None = None) -> Scenarios:
+        """Prepare a run, its folder, or an `Updater` of it.
+
+        Parameters
+        ----------
+        files : scenario files on top of the ones that come with the program.
+
+        Raises
+        ------
+        DataError
+            When a file is wrong, or the run has not what a lever works on.
+        """
+        updater = run if isinstance(run, Updater) else Updater.of(run)
+        return cls(Ground(updater), book or load_scenarios(*files))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the scenarios, in the order of the files."""
+        return tuple(self.book.scenarios)
+
+    def run(
+        self,
+        scenario: str | Scenario,
+        *,
+        name: str = "",
+        conditional: bool = True,
+        refit: Literal["never", "auto", "always"] = "never",
+    ) -> ScenarioResult:
+        """What a scenario changes.
+
+        Parameters
+        ----------
+        scenario : a name, or a `Scenario` made in place.
+        name : for one made in place.
+        conditional : give the C number beside the S number where something would be observed.
+        refit : for the C number fit again never, when weights do not do, or always.
+
+        Raises
+        ------
+        DataError
+            For an unknown name or label; for a C scenario beyond what the model has support for.
+        """
+        started = time.perf_counter()
+        if isinstance(scenario, str):
+            name, scenario = scenario, self.book[scenario]
+        steps = self.book.steps(scenario)
+        shifts = self.shifts(steps)
+        outcome = self.ground.outcome(shifts)
+        news, refused = self._conditional(scenario, conditional, refit)
+        label: Label = "C"
+        if steps:
+            label = "P" if all(lever.kind == "preset" for _, lever, _ in steps) else "S"
+        touched = self._touched(shifts)
+        return ScenarioResult(
+            name=name or "scenario",
+            scenario=scenario,
+            label=label,
+            rows=self._rows(outcome, shifts, touched, news, structural=bool(steps)),
+            readouts=self._readouts(outcome, shifts),
+            fans=self._fans(outcome),
+            conditional=news,
+            refused=refused,
+            lowers_risk=_claim(steps),
+            caveats=self._caveats(steps, label, shifts),
+            seconds=time.perf_counter() - started,
+        )
+
+    def run_all(
+        self, names: Sequence[str] | None = None, *, conditional: bool = True
+    ) -> list[ScenarioResult]:
+        """Several scenarios, by default all, in the order of the files."""
+        return [self.run(name, conditional=conditional) for name in names or self.names]
+
+    def shifts(self, steps: Sequence[tuple[str, Lever, Step]]) -> Shifts:
+        """What the levers of a scenario add, draw by draw."""
+        items = self.ground.panel.items
+        indicators = [*items["reading"].index, *items["count"].index, *items["share"].index]
+        reading = items["reading"]
+        labels_known(steps, indicators, list(reading.index[reading["family"] == "transfer"]))
+        return shifts_of(steps, self.ground.draws.n, len(self.ground.months), self.ground.updater.seed)
+
+    # --- rows -----------------------------------------------------------------------------------
+
+    def _rows(
+        self,
+        outcome: Outcome,
+        shifts: Shifts,
+        touched: list[int],
+        news: Conditional | None,
+        *,
+        structural: bool,
+    ) -> tuple[Row, ...]:
+        ground, found = self.ground, []
+        learned = {} if news is None else {one.item.id: one for one in news.answers}
+        for item in ground.items:
+            stored = summary_value(ground.updater.stored[item.id])
+            beside = learned.get(item.id)
+            c = None if beside is None else beside.change
+            mcse = None if beside is None else beside.change_mcse
+            common = (item.id, item.target, UNIT_OF[item.rule.kind], stored)
+            if not structural:
+                found.append(Row(*common, None, None, c, mcse, "no decision is part of the scenario", item))
+                continue
+            if self._months_to(item) > LONGEST:
+                found.append(Row(*common, None, None, c, mcse, BEYOND, item))
+                continue
+            after = outcome.values.get(item.id)
+            before = ground.values[item.id]
+            moved = np.zeros_like(before) if after is None else after - before
+            if not np.isfinite(moved).all():
+                found.append(Row(*common, None, None, c, mcse, "no forecast", item))
+                continue
+            change = respond(moved, shifts.sizes, ground.draws.shape, ground.updater.seed)
+            tipping = tipping_point(change, self.hidden.get(item.id), touched)
+            found.append(Row(*common, change, tipping, c, mcse, "", item))
+        return tuple(found)
+
+    def _readouts(self, outcome: Outcome, shifts: Shifts) -> tuple[Row, ...]:
+        found = []
+        for one in readouts(self.ground, outcome, shifts):
+            change = respond(
+                one.after - one.before, shifts.sizes, self.ground.draws.shape, self.ground.updater.seed
+            )
+            before = float(one.before.mean())
+            if max(abs(change.low), abs(change.high)) > NEGLIGIBLE * abs(before):
+                found.append(Row(one.id, one.title, one.unit, before, change))
+        return tuple(found)
+
+    def _months_to(self, item: Item) -> int:
+        """Months from the as-of month to the end of what an item asks about."""
+        now = self.ground.months[0] - pd.DateOffset(months=1)
+        end = pd.Timestamp(item.years[-1], 12, 1) if item.years else item.end
+        assert end is not None
+        return (end.year - now.year) * 12 + end.month - now.month
+
+    @cached_property
+    def hidden(self) -> dict[str, Slope]:
+        """Change of each answer per sd of a hidden move of each latent."""
+        ground = self.ground
+        shifts = hidden_shifts(LATENTS, ground.draws.n, len(ground.months), ground.updater.seed, HIDDEN_SD)
+        outcome = ground.outcome(shifts)
+        return {
+            name: hidden_slope(after - ground.values[name], shifts.sizes)
+            for name, after in outcome.values.items()
+            if np.isfinite(after).all()
+        }
+
+    def _touched(self, shifts: Shifts) -> list[int]:
+        """Positions of the latents of the theatres that a scenario works in."""
+        found: set[str] = set()
+        panel = self.ground.panel
+        states = list(panel.spending.states)
+        for channel in shifts.by:
+            for label in shifts.by[channel]:
+                if channel in ("latent", "coupling", "incidents", "war"):
+                    found.add(label)
+                elif channel == "joining":
+                    found.add(THEATRE_OF[label])
+                elif channel in ("spending", "gdp"):
+                    exposed = panel.spending.exposure[states.index(label)] >= EXPOSED
+                    found |= {name for name, touched in zip(THEATRES, exposed, strict=True) if touched}
+                elif channel == "stock":
+                    found.add("ukraine_nato")
+        return [LATENTS.index(name) for name in LATENTS if name in found]
+
+    # --- beside ---------------------------------------------------------------------------------
+
+    def _conditional(
+        self, scenario: Scenario, wanted: bool, refit: Literal["never", "auto", "always"]
+    ) -> tuple[Conditional | None, str]:
+        observed = self.book.observed(scenario)
+        if not wanted or not observed:
+            return None, ""
+        from escalation_forecast.scenario.conditional import conditional
+
+        try:
+            return conditional(self.ground.updater, observed, refit=refit), ""
+        except DataError as error:
+            if not scenario.levers:
+                raise
+            return None, str(error)
+
+    def _fans(self, outcome: Outcome) -> pd.DataFrame:
+        """Risk on the reference scale by theatre and month ahead, quantiles without and with."""
+        scale, parts = forecast.reference_scale(), []
+        for name in THEATRES:
+            k = LATENTS.index(name)
+            mean, sd = scale.loc[name, ["mean", "sd"]].to_numpy(float)
+            before = (self.ground.latents[:, k] - mean) / sd
+            after = before + outcome.latents[:, k] / sd
+            part = pd.DataFrame({"theatre": name, "month": self.ground.months})
+            for which, values in (("before", before), ("after", after)):
+                for q, line in zip(FANS, np.quantile(values, FANS, axis=0), strict=True):
+                    part[f"{which}_{q:g}"] = line
+            parts.append(part)
+        return pd.concat(parts, ignore_index=True)
+
+    def _caveats(
+        self, steps: Sequence[tuple[str, Lever, Step]], label: Label, shifts: Shifts
+    ) -> tuple[str, ...]:
+        if label == "C":
+            return ("What is learned is news: it is no effect of anything.", WITHIN)
+        found = [] if label == "P" else [ELICITED]
+        if shifts.of("incidents") and shifts.of("war"):
+            found.append(TWO_CHANNELS)
+        found += [f"{name}: {lever.why_not_conditional}." for name, lever, _ in steps if lever.observed]
+        return (*found, WITHIN)
+
+    def __repr__(self) -> str:
+        return f"<Scenarios on {self.ground.updater!r}, {self.book!r}>"
+
+
+def _claim(steps: Sequence[tuple[str, Lever, Step]]) -> bool | None:
+    claims = {lever.lowers_risk for _, lever, _ in steps}
+    return claims.pop() if len(claims) == 1 else None
