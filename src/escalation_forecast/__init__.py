@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from escalation_forecast.archive import Run, load_run
+    from escalation_forecast.explorer import explore
     from escalation_forecast.pipeline import run_forecast
     from escalation_forecast.priors import Priors
     from escalation_forecast.questions import load_questions, resolve
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from escalation_forecast.update import Updater
 
 __all__ = [
-    "DataError", "Priors", "Run", "Store", "Updater", "load_questions", "load_run", "resolve", "run_forecast",
+    "DataError", "Priors", "Run", "Store", "Updater", "explore", "load_questions", "load_run", "resolve",
+    "run_forecast",
 ]  # fmt: skip
 
 _HOME = {
@@ -34,6 +36,7 @@ _HOME = {
     "Run": "archive",
     "Store": "store",
     "Updater": "update",
+    "explore": "explorer",
     "load_questions": "questions",
     "load_run": "archive",
     "resolve": "questions",

@@ -13,6 +13,7 @@ covariance with it is beyond Monte Carlo error.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -305,18 +306,26 @@ def _flat(data: xr.Dataset) -> dict[str, float]:
     return found
 
 
-def one_by_one(updater: Updater, questions: list[str] | None = None) -> pd.DataFrame:
-    """Every prior moved by itself: `Sensitivity.moved`, without a look at the data, in some two seconds.
+def one_by_one(
+    updater: Updater, questions: list[str] | None = None, moved: Iterable[Move] | None = None
+) -> pd.DataFrame:
+    """Every prior moved by itself: `Sensitivity.moved`, without a look at the data.
 
     Parameters
     ----------
     questions : as in `sensitivity`.
+    moved : as from `moves.moves`, if at hand: they take some seconds.
     """
     items = _chosen(updater, questions)
-    return _moved(updater, items, _means(updater, items))
+    return _moved(updater, items, _means(updater, items), moved)
 
 
-def _moved(updater: Updater, items: list[Item], every: dict[str, np.ndarray]) -> pd.DataFrame:
+def _moved(
+    updater: Updater,
+    items: list[Item],
+    every: dict[str, np.ndarray],
+    moved: Iterable[Move] | None = None,
+) -> pd.DataFrame:
     asked = [item for item in items if item.id in every and item.rule.kind != "continuous"]
     if not asked:
         return pd.DataFrame(columns=["id", "prior", "up", "down", "largest", "mcse", "k", "clear"])
@@ -326,7 +335,7 @@ def _moved(updater: Updater, items: list[Item], every: dict[str, np.ndarray]) ->
     spread = share * np.array([_inflation(updater, item) for item in asked]) / np.sqrt(table.shape[1])
     wars = np.array([kind_of(item) == "war" for item in asked])
     found: dict[str, dict[float, tuple[np.ndarray, np.ndarray, float]]] = {}
-    for move in moves(updater):
+    for move in moves(updater) if moved is None else moved:
         # What only the chain to war reads moves nothing else.
         here = wars if move.prior in CHAIN else np.ones(len(asked), bool)
         w = table.shape[1] * move.weights.values.ravel()
