@@ -183,7 +183,7 @@ def inferred(updater: Updater, paths: xr.Dataset, weights: np.ndarray | None) ->
     -------
     pandas.DataFrame
         latent, ahead (months after that of the as-of date), month, before, after, change, mcse (of the
-        change).
+        change), after_mcse.
     """
     now = updater.panel.months[updater.panel.now]
     rows = []
@@ -191,15 +191,18 @@ def inferred(updater: Updater, paths: xr.Dataset, weights: np.ndarray | None) ->
         for ahead in (one for one in AHEAD if one <= updater.horizon):
             month = now + pd.DateOffset(months=ahead)
             old, new = (_risk(one, name, month) for one in (updater.paths, paths))
-            even = np.ones(old.shape)
-            first = weighted_mean(old, even)
+            even = np.ones(new.shape)
+            first = weighted_mean(old, np.ones(old.shape))
             if weights is None:
-                after = weighted_mean(new, np.ones(new.shape))
-                value, error = after.value, float(np.hypot(after.mcse, first.mcse))
+                after = weighted_mean(new, even)
+                error = float(np.hypot(after.mcse, first.mcse))
+            elif np.ptp(weights) == 0.0:
+                after, error = first, 0.0
             else:
-                value, error = weighted_mean(new, weights).value, error_of_change(new, weights, old)
-            rows.append((name, ahead, month, first.value, value, value - first.value, error))
-    columns = ["latent", "ahead", "month", "before", "after", "change", "mcse"]
+                after, error = weighted_mean(new, weights), error_of_change(new, weights, old)
+            change = after.value - first.value
+            rows.append((name, ahead, month, first.value, after.value, change, error, after.mcse))
+    columns = ["latent", "ahead", "month", "before", "after", "change", "mcse", "after_mcse"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -31,6 +31,7 @@ from escalation_forecast.update.updater import Updater
 from escalation_forecast.update.weights import Weights, smooth
 
 LOWEST_LOG: Final = -500.0  # below the best draw; weights of less are nothing
+ALIKE: Final = 1e-6  # log densities no further apart are of figures that are certain
 
 HowFound = Literal["reweighted", "refitted", "not known"]
 
@@ -259,4 +260,6 @@ def _weighed(
 def _weights(updater: Updater, density: np.ndarray) -> Weights:
     """Weights of draws from the log density (figure, n) of figures."""
     total = density.sum(axis=0)
+    if np.ptp(total) < ALIKE:
+        total = np.zeros_like(total)
     return smooth(np.maximum(total, total.max() + LOWEST_LOG).reshape(updater.draws.shape))
