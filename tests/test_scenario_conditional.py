@@ -35,6 +35,7 @@ from escalation_forecast.schema import DataError
 from escalation_forecast.store import Store
 from escalation_forecast.update import Updater
 from escalation_forecast.update.result import Refit
+from escalation_forecast.update.weights import weighted_mean
 from prior_fit import Evaluate
 from test_update import QUESTIONS, stand_in
 
@@ -228,6 +229,23 @@ def test_many_sanctions_raise_the_inferred_risk(updater: Updater) -> None:
     many, none = moved(4), moved(0)
     assert many["change"] > 5.0 * many["mcse"] > 0.0
     assert none["change"] < -5.0 * none["mcse"]
+
+
+def test_weights_are_the_futures_in_which_it_happens(updater: Updater) -> None:
+    """The draws whose simulated figure is the one supposed say the same, if more noisily."""
+    month = updater.war.months[1]
+    levels = updater.paths["indicator_level"].sel(indicator="sanctions_rus", month=month)
+    happens = levels.transpose("chain", "draw").to_numpy() == 3.0
+    assert happens.sum() > 30
+    found = by_weights(updater, [seen("indicator", "sanctions_rus", 2, value=3)])
+    rows = found.inferred.set_index(["latent", "ahead"])
+    for latent in ("ukraine_nato", "korea"):
+        row = rows.loc[(latent, 2)]
+        risk = updater.paths["risk"].sel(theatre=latent, month=month).transpose("chain", "draw").to_numpy()
+        kept = weighted_mean(risk.astype(float), happens.astype(float))
+        assert row["after"] == pytest.approx(kept.value, abs=4.0 * np.hypot(kept.mcse, row["after_mcse"]))
+    moved = rows.loc[("ukraine_nato", 2)]
+    assert abs(moved["change"]) > 3.0 * moved["mcse"]
 
 
 def test_order_does_not_matter(updater: Updater) -> None:

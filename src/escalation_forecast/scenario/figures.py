@@ -213,6 +213,8 @@ def announced(updater: Updater, figures: Sequence[Figure], years: np.ndarray | N
     ----------
     years : of the grid; by default those of the run.
     """
+    if years is None and all(figure.kind != "budget" for figure in figures):
+        return updater.panel.spending
     known, day = updater.known, updater.panel.as_of
     rows = known.observations
     budgets = rows[rows["series"] == "budget_growth"].iloc[-1:]
