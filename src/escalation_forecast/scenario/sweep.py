@@ -23,6 +23,7 @@ from escalation_forecast.tables import nearest
 
 if TYPE_CHECKING:
     from escalation_forecast.scenario.study import Scenarios
+    from escalation_forecast.score.runner import Executor
 
 NAME: Final = "scenario"
 CODE_VERSION: Final = 1  # of what a point means; another starts afresh
@@ -115,6 +116,7 @@ def sweep(
     out: Path | str = Path("runs/sweep"),
     workers: int | None = None,
     dask: str | None = None,
+    executor: Executor = "processes",
     progress: bool | None = None,
 ) -> pd.DataFrame:
     """The answers of a scenario at every point of a grid.
@@ -125,7 +127,7 @@ def sweep(
     grid : numbers by place: ``{"mediation.scale": [0, 1, 2], "mediation.from_month": [1, 6]}``.
     answers : ids to keep, such as ``wider-war/any/12m``; all by default.
     out : folder in which finished points are kept.
-    workers, dask : as of `score.runner.run_backtest`.
+    workers, dask, executor : as of `score.runner.run_backtest`.
 
     Returns
     -------
@@ -148,7 +150,7 @@ def sweep(
         tuple(answers),
     )
     _check(task)
-    done = run_backtest(task, out, workers=workers, dask=dask, progress=progress)
+    done = run_backtest(task, out, workers=workers, dask=dask, executor=executor, progress=progress)
     if len(done.failed):
         first = done.failed.iloc[0]
         raise DataError(f"{len(done.failed)} points failed, the first at {first['origin']}: {first['error']}")
