@@ -71,7 +71,7 @@ says "{AGAIN}" and nothing is known without a new fit.</p>
 </tbody></table>
 <p><small>In the chart: dots are probabilities with their 80 % Monte Carlo interval, where other random
 numbers would put them; a cross at the foot is a place that needs a new fit; the dashed line is the run's own
-priors.</small></p></section>"""
+priors. Of hundreds of priors tried, one may be in the table by chance.</small></p></section>"""
 
 
 def _row(row: Row) -> str:
@@ -94,11 +94,18 @@ def _brief(size: str) -> str:
 
 def _cell(view: View) -> str:
     if view.after is None:
-        k = "" if view.k is None else f"<br>k {view.k:.2f}"
-        return f"<strong>{AGAIN}</strong>{k}"
+        return f"<strong>{AGAIN}</strong><br>{escape(_why(view))}"
     way = view.update.answers[0].way
     how = f"k {view.k:.2f}" if view.k is not None else "as it is" if way == "unchanged" else way
     return f"<strong>{percent(view.after)}</strong><br>{how}"
+
+
+def _why(view: View) -> str:
+    if view.k is None or view.update.weights is None:
+        return "no weights can tell"
+    if view.k > view.update.limit:
+        return f"k {view.k:.2f}"
+    return f"{1.0 / float((view.update.weights**2).sum()):,.0f} draws left"
 
 
 def _place(by: float) -> str:
@@ -119,7 +126,7 @@ def svg_row(row: Row, width: int = 220, height: int = 90) -> str:
     top = 1.15 * max(
         [p for p in found.values() if p is not None] + [b[1] for b in bars.values() if b] + [1e-4]
     )
-    left, right, low, high = 34.0, width - 8.0, height - 18.0, 8.0
+    left, right, low, high = 40.0, width - 8.0, height - 18.0, 8.0
     x = {by: left + (right - left) * (k + 0.5) / len(places) for k, by in enumerate(places)}
 
     def y(p: float) -> float:

@@ -12,7 +12,7 @@ from escalation_forecast.explorer.explorer import Explorer, View, interval
 from escalation_forecast.explorer.knobs import HOME, Position
 from escalation_forecast.explorer.page import svg_curves
 from escalation_forecast.report.layout import percent
-from escalation_forecast.report.style import AHEAD, INK, MUTED, PAST
+from escalation_forecast.report.style import AHEAD, MUTED, PAST
 from escalation_forecast.schema import DataError
 
 WIDTHS: Final = (0.5, 0.71, 1.0, 1.41, 2.0)
@@ -35,17 +35,14 @@ class Panel:
         self.positions: dict[str, Position] = {}
         self.view: View | None = None
         self._quiet = False
-        options = [(f"{text}  [{name}]", name) for name, text in explorer.answers.items()]
-        self.question = w.Dropdown(
-            options=options, value=explorer.question, description="Question", style=STYLE, layout=FULL
-        )
+        self.question = _chooser("Question", list(explorer.answers), explorer.question)
         self.result, self.plot, self.error = (w.HTML(layout=FULL) for _ in range(3))
         self.rows = w.VBox(layout=FULL)
         self.sliders: dict[str, tuple[w.FloatSlider, w.SelectionSlider | None, w.HTML]] = {}
         names = sorted(explorer.knobs)
-        self.other = w.Dropdown(options=names, description="Another prior", style=STYLE)
+        self.other = _chooser("Another prior", names, names[0])
         self.add = w.Button(description="Add this prior")
-        self.shown = w.Dropdown(options=[""], description="Plot of", style=STYLE)
+        self.shown = _chooser("Plot of", [""], "")
         self.reset = w.Button(description="Reset all", tooltip="Put every prior back to that of the run")
         self.fit = w.Button(
             description="Fit again",
@@ -109,8 +106,9 @@ class Panel:
 
     def _name_plots(self) -> None:
         now = self.shown.value
-        self.shown.options = list(self.sliders)
+        self.shown.options = list(dict.fromkeys([*self.sliders, now]))
         self.shown.value = now if now in self.sliders else next(iter(self.sliders))
+        self.shown.options = list(self.sliders)
 
     def _row(self, name: str) -> tuple[w.FloatSlider, w.SelectionSlider | None, w.HTML]:
         at = self.positions.get(name, HOME)
@@ -198,6 +196,14 @@ class Panel:
             self.plot.value = f"{svg_curves(found)}{note}"
 
 
+def _chooser(description: str, options: list[str], value: str) -> w.Combobox:
+    """A field with suggestions: where a list has the focus, JupyterLab takes letters for its own commands."""
+    return w.Combobox(
+        options=options, value=value, description=description, ensure_option=True, continuous_update=False,
+        tooltip="Type a part of a name and choose", style=STYLE, layout={"width": "520px"},
+    )  # fmt: skip
+
+
 def result(view: View, title: str) -> str:
     """The answer before and after, with errors and verdict, as HTML."""
     rows = _line("Priors of the run", view.before, view.before_mcse, PAST)
@@ -208,7 +214,7 @@ def result(view: View, title: str) -> str:
         error = "" if view.change_mcse is None else f" (Monte Carlo error {100 * view.change_mcse:.2g})"
         change = f"<p>Change: {100 * (view.after - view.before):+.2g} points{error}.</p>"
     return (
-        f'<div role="status" style="color:{INK};line-height:1.4"><p><strong>{escape(title)}</strong></p>'
+        f'<div role="status" style="line-height:1.4"><p><strong>{escape(title)}</strong></p>'
         f'<table style="border-collapse:collapse">{rows}</table>{change}<p>{escape(view.verdict)}</p></div>'
     )
 
