@@ -48,6 +48,11 @@ def seen(kind: str, of: str, *months: int, **more: Any) -> Observed:
     return Observed(kind=kind, of=of, months=months, **more)  # type: ignore[arg-type]
 
 
+def mixed(values: np.ndarray) -> tuple[np.ndarray, ...]:
+    """In the place of diagnostics of draws that no sampler made."""
+    return tuple(np.full(len(values), one) for one in (1.0, 1e3, 1e3))
+
+
 @pytest.fixture(scope="module")
 def updater(known: Store, panel: Panel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Updater]:
     """A whole run on draws from the priors."""
@@ -59,6 +64,7 @@ def updater(known: Store, panel: Panel, tmp_path_factory: pytest.TempPathFactory
         patch.setattr("escalation_forecast.report.plots.save_plots", lambda *_: [])
         patch.setattr(pipeline, "sample", lambda *_: trace)
         patch.setattr("escalation_forecast.war_paths.FUTURES", 4000)
+        patch.setattr("escalation_forecast.fit.mixing", mixed)
         run = pipeline.run_forecast(known, as_of=DAY, out=out, draft=True, horizon=12, questions=questions)
         yield Updater.of(run.folder, store=known, questions=questions)
 
@@ -487,6 +493,7 @@ def test_a_fit_holds_the_figures(updater: Updater, wide: Panel, monkeypatch: pyt
     monkeypatch.setattr(again, "_program", lambda _, panel, __: (asked.append(panel), False))
     monkeypatch.setattr(again, "sample", lambda *_: trace)
     monkeypatch.setattr("escalation_forecast.war_paths.FUTURES", 4000)
+    monkeypatch.setattr("escalation_forecast.fit.mixing", mixed)
     observed = [seen("ladder", "korea", 3, value=4), seen("indicator", "news_taiwan", 2, value=90.0)]
     asks = [q for q in updater.questions if q.id in ("use-of-force", "tension-exceeds")]
     fewer = replace(updater, questions=tuple(asks))
