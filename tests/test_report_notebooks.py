@@ -54,7 +54,7 @@ def test_only_fresh_monthly_indicators_can_move_the_present(panel: Panel, poster
     year = panel.months[panel.now] - pd.DateOffset(months=12)
     fresh = {name for name in panel.history["indicator"].unique() if panel.last_period[name] > year}
     assert set(table["indicator"]) == fresh
-    assert set(table["theatre"]) == set(THEATRES)
+    assert set(table["theatre"]) == set(LATENTS)
     assert (table["level_low"] <= table["level_high"]).all()
 
 
