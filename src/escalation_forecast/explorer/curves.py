@@ -17,6 +17,7 @@ from escalation_forecast.update.updater import Updater
 
 POINTS: Final = 240
 BINS: Final = 512
+REACH: Final = 2.0  # widths of a posterior to either side
 TAIL: Final = 0.01  # of a prior, left out on either side
 NO_DATA: Final = "No data speak to this prior: what is drawn is the prior itself."
 NOT_YET: Final = "How the data and the new prior go together cannot be told without a new fit."
@@ -70,16 +71,18 @@ def curves(updater: Updater, knob: Knob, priors: Priors, update: Update) -> Curv
     laws = [law(spec.family, numbers(p, knob)) for spec, p in ((old, updater.priors), (new, priors))]
     ends = np.array([one.ppf([TAIL, 1.0 - TAIL]) for one in laws])
     draws = _column(updater, knob)
+    bounds = bounds_of(old.support, old.name)
     if draws is not None:
         near = np.quantile(draws, [0.001, 0.999])
         # A long tail of the prior must not press what the data say into a line.
-        reach = 6.0 * (near[1] - near[0])
-        ends = np.vstack([np.clip(ends, near[0] - reach, near[1] + reach), near])
+        width = near[1] - near[0]
+        outward = np.array([-width, width])
+        around = np.clip(near + 0.1 * outward, *bounds)
+        ends = np.vstack([np.clip(ends, *(near + REACH * outward)), around])
     x = np.linspace(ends[:, 0].min(), ends[:, 1].max(), POINTS)
     before, after = (_finite(one.pdf(x)) for one in laws)
     if draws is None:
         return Curves(knob.name, x, before, after, None, None, NO_DATA)
-    bounds = bounds_of(old.support, old.name)
     posterior = weighted_density(draws, None, x, bounds)
     if update.refit is not None:
         again = _pick(update.refit.posterior[_stored(updater, knob)].to_numpy(), knob)

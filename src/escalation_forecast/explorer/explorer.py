@@ -58,7 +58,7 @@ class View:
         new fit can tell.
     change_mcse : Monte Carlo error of the change.
     k : the larger of the weights' of the posterior and of the chain to war; None without weights.
-    ess : effective number of draws behind the answer.
+    ess : effective number of draws: that many independent ones would have the same Monte Carlo error.
     tells : whether ``after`` can be relied on.
     """
 
@@ -208,7 +208,7 @@ class Explorer:
             mcse=answer.mcse if tells else None,
             change_mcse=answer.change_mcse if tells else None,
             k=_k(found),
-            ess=answer.ess if tells else None,
+            ess=_ess(found) if tells else None,
             tells=tells,
             verdict=_verdict(found),
             toml=priors.to_toml(self.updater.priors) if found.changes else NOTHING,
@@ -316,6 +316,13 @@ def _k(found: Update) -> float | None:
     return max(finite) if finite else None
 
 
+def _ess(found: Update) -> float | None:
+    answer = found.answers[0]
+    if answer.after is None or not answer.mcse or not 0.0 < answer.after < 1.0:
+        return None
+    return answer.after * (1.0 - answer.after) / answer.mcse**2
+
+
 def _verdict(found: Update) -> str:
     answer = found.answers[0]
     if not found.changes:
@@ -331,10 +338,11 @@ def _verdict(found: Update) -> str:
         parts.append(f"k {k:.2f} (limit {found.limit:.2g})")
     if answer.way == AGAIN:
         parts.append("the wars were simulated again with the new priors")
-    elif found.chain_k is None or np.isfinite(found.k):
-        parts.append(f"the weights leave {found.ess:,.0f} effective draws")
-    if answer.ess is not None:
-        parts.append(f"{answer.ess:,.0f} effective draws behind this answer")
+    if found.weights is not None and np.isfinite(found.k):
+        left = 1.0 / float((found.weights**2).sum())
+        parts.append(f"the weights leave {left:,.0f} of {found.weights.size:,} draws")
+    if (ess := _ess(found)) is not None:
+        parts.append(f"as exact as {ess:,.0f} independent draws")
     return f"The draws at hand can tell: {'; '.join(parts)}."
 
 

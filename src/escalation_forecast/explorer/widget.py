@@ -119,7 +119,7 @@ class Panel:
         width = None
         if self.explorer.has_width(name):
             width = w.SelectionSlider(
-                options=[(f"{one:g} times as wide", one) for one in WIDTHS], value=at.width,
+                options=[(f"× {one:g}", one) for one in WIDTHS], value=at.width,
                 description="width", continuous_update=False, layout={"width": "380px"},
             )  # fmt: skip
             width.observe(lambda _: self._safely(lambda: self._take(name)), "value")
