@@ -40,6 +40,11 @@ def paths() -> xr.Dataset:
     )
 
 
+@pytest.fixture(scope="module")
+def moved(panel: Panel, posterior: xr.Dataset) -> pd.DataFrame:
+    return anatomy.swings(panel, posterior)
+
+
 def test_evidence_ends_where_the_panel_ends(known: Store, panel: Panel) -> None:
     table = anatomy.evidence(known).set_index("indicator")
     assert dict(table["last"]) == panel.last_period
@@ -49,17 +54,16 @@ def test_evidence_ends_where_the_panel_ends(known: Store, panel: Panel) -> None:
     assert table["source"].str.len().min() > 0
 
 
-def test_only_fresh_monthly_indicators_can_move_the_present(panel: Panel, posterior: xr.Dataset) -> None:
-    table = anatomy.swings(panel, posterior)
+def test_only_fresh_monthly_indicators_can_move_the_present(panel: Panel, moved: pd.DataFrame) -> None:
     year = panel.months[panel.now] - pd.DateOffset(months=12)
     fresh = {name for name in panel.history["indicator"].unique() if panel.last_period[name] > year}
-    assert set(table["indicator"]) == fresh
-    assert set(table["theatre"]) == set(LATENTS)
-    assert (table["level_low"] <= table["level_high"]).all()
+    assert set(moved["indicator"]) == fresh
+    assert set(moved["theatre"]) == set(LATENTS)
+    assert (moved["level_low"] <= moved["level_high"]).all()
 
 
-def test_a_higher_ladder_means_a_higher_risk(panel: Panel, posterior: xr.Dataset) -> None:
-    table = anatomy.swings(panel, posterior).set_index("indicator")
+def test_a_higher_ladder_means_a_higher_risk(moved: pd.DataFrame) -> None:
+    table = moved.set_index("indicator")
     ladders = table[table.index.str.startswith("ladder")]
     assert len(ladders) == len(THEATRES)
     assert (ladders["low"] <= 0).all()
@@ -152,7 +156,7 @@ def test_the_table_of_answers_leaves_other_questions_out() -> None:
 
 
 def test_plots_show_every_row(
-    known: Store, panel: Panel, posterior: xr.Dataset, priors: Priors, paths: xr.Dataset
+    known: Store, panel: Panel, posterior: xr.Dataset, priors: Priors, moved: pd.DataFrame
 ) -> None:
     table = anatomy.evidence(known)
     shown = anatomy.plot_evidence(table, panel.as_of).axes[0]
@@ -162,7 +166,6 @@ def test_plots_show_every_row(
     shown = anatomy.plot_loadings(loadings, permuted=loadings.head(3)).axes[0]
     assert len(shown.get_yticks()) == len(loadings)
 
-    moved = anatomy.swings(panel, posterior)
     assert len(anatomy.plot_swings(moved, least=0.0).axes[0].get_yticks()) == sum(moved["theatre"] == "korea")
     pushed = [
         {"label": "Korea", "pushed_by": [{"indicator": "a", "push": 0.3}, {"indicator": "b", "push": 0.0}]}
