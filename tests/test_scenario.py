@@ -35,6 +35,7 @@ from escalation_forecast.scenario import (
 from escalation_forecast.scenario.effects import Shifts, profile, shifts_of
 from escalation_forecast.scenario.files import write_results
 from escalation_forecast.scenario.levers import LONGEST, UNITS
+from escalation_forecast.scenario.page import lever_table, result_table, write_page
 from escalation_forecast.scenario.plots import plot_changes, plot_heat
 from escalation_forecast.scenario.response import Slope, respond, tipping_point
 from escalation_forecast.scenario.result import BEYOND, COLUMNS, NOT_SETTLED
@@ -560,6 +561,21 @@ def test_results_are_written_as_tables_and_pictures(at: Scenarios, tmp_path: Pat
     assert learned["change"].isna().all()
     assert learned["conditional"].notna().any()
     assert len(plot_changes(found, ["wider-war/any/12m"]).axes[0].get_yticklabels()) == 2
+
+
+def test_the_page_has_the_levers_of_the_file_and_changes_by_label(at: Scenarios, tmp_path: Path) -> None:
+    page = Path(__file__).parents[1] / "docs" / "scenarios.md"
+    made = lever_table(load_scenarios())
+    assert made in page.read_text(encoding="utf-8")
+    for unit in UNITS:
+        assert f"| `{unit}` |" in page.read_text(encoding="utf-8")
+    twin = tmp_path / "page.md"
+    twin.write_text(page.read_text(encoding="utf-8"), encoding="utf-8")
+    write_page(twin)
+    assert twin.read_text(encoding="utf-8") == page.read_text(encoding="utf-8")
+    rows = result_table([at.run("mediation"), at.run("china-budget")], ["wider-war/any/12m"]).splitlines()
+    assert "not settled" in rows[2]
+    assert rows[3].startswith("| `china-budget` | C | C ")
 
 
 def test_commands(at: Scenarios, tmp_path: Path) -> None:

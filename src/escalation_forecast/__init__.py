@@ -21,19 +21,21 @@ if TYPE_CHECKING:
     from escalation_forecast.pipeline import run_forecast
     from escalation_forecast.priors import Priors
     from escalation_forecast.questions import load_questions, resolve
+    from escalation_forecast.scenario import Scenarios
     from escalation_forecast.schema import DataError
     from escalation_forecast.store import Store
     from escalation_forecast.update import Updater
 
 __all__ = [
-    "DataError", "Priors", "Run", "Store", "Updater", "explore", "load_questions", "load_run", "resolve",
-    "run_forecast",
+    "DataError", "Priors", "Run", "Scenarios", "Store", "Updater", "explore", "load_questions", "load_run",
+    "resolve", "run_forecast",
 ]  # fmt: skip
 
 _HOME = {
     "DataError": "schema",
     "Priors": "priors",
     "Run": "archive",
+    "Scenarios": "scenario",
     "Store": "store",
     "Updater": "update",
     "explore": "explorer",

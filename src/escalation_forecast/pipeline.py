@@ -21,6 +21,7 @@ import xarray as xr
 from escalation_forecast import archive
 from escalation_forecast.archive import Run, load_run
 from escalation_forecast.fit import ConvergenceError, Diagnostics, Settings, diagnose, sample
+from escalation_forecast.prior_data import DataPriors
 from escalation_forecast.priors import Priors
 from escalation_forecast.run_files import write_run
 from escalation_forecast.schema import DataError
@@ -152,7 +153,8 @@ def run_forecast(
                 # Here and not above: the model is the slow import.
                 from escalation_forecast.compile import compile_model
 
-                compiled = compile_model(build_model(panel, priors))
+                # Numbers of priors are data, so that a fit with others finds this program on disk.
+                compiled = compile_model(build_model(panel, DataPriors.of(priors)))
             with step("Sampling"):
                 trace = sample(compiled, settings, seed, step.report if step.shown else None)
             posterior, stats = trace["posterior"].to_dataset(), trace["sample_stats"].to_dataset()

@@ -81,7 +81,7 @@ def fill(text: str, made: Mapping[str, str]) -> str:
     """
     places = {match["name"] for match in PLACE.finditer(text)}
     for name in places ^ set(made):
-        raise DataError(f"priors.md: table '{name}' is in the page or made, but not both; correct the page.")
+        raise DataError(f"Table '{name}' is in the page or made, but not both; correct the page.")
     return PLACE.sub(
         lambda match: f"{match[1]}{made[match['name']]}{chr(10) * bool(made[match['name']])}{match[4]}", text
     )
