@@ -27,10 +27,11 @@ from escalation_forecast.questions import load_questions
 from escalation_forecast.scenario import again, answers, conditional, densities
 from escalation_forecast.scenario.again import wide_panel, with_rows
 from escalation_forecast.scenario.conditional import by_weights
-from escalation_forecast.scenario.figures import announced, figures, reading_of
+from escalation_forecast.scenario.figures import Figure, announced, figures, reading_of
 from escalation_forecast.scenario.futures import Futures, learned
 from escalation_forecast.scenario.observed import Observed, read_observed
 from escalation_forecast.scenario.plausibility import check_support, coin, plausibility
+from escalation_forecast.scenario.programmes import replaced, superseded
 from escalation_forecast.schema import DataError
 from escalation_forecast.store import Store
 from escalation_forecast.update import Updater
@@ -176,6 +177,32 @@ def test_densities_are_those_of_the_model(
             here.levels[figure.of][:, figure.ahead] = figure.value
         mine = here.density(last)
     assert float(np.sum(mine)) == pytest.approx(difference[block], abs=1e-8)
+
+
+def test_a_budget_takes_the_place_of_a_programme(
+    updater: Updater,
+    wide: Panel,
+    wide_model: pm.Model,
+    evaluate: Evaluate,
+    point: dict[str, np.ndarray],
+) -> None:
+    """What the model no longer reads is what the weights take off."""
+    budget = Figure("budget", "JPN", 0, pd.Timestamp(2027, 1, 1), 8.0)
+    before, after = (announced(updater, some, wide.years) for some in ([], [budget]))
+    ((i, year, value),) = replaced(before, after)
+    assert (before.states[i], year) == ("JPN", 2027)
+    blocks = [potentials(evaluate, replace(wide, spending=sp), point)["programmes"] for sp in (before, after)]
+    slot, column = year - before.last_printed - 1, year - before.years[0]
+    unrest = point["growth_scale"][i, column] / point["growth_noise"][i]
+    given = (value, point["first_print"][[i], slot], np.array([unrest]))
+    mine = densities.programme(at_point(wide_model, point), Priors.default(), i, *given)
+    assert float(mine[0]) == pytest.approx(blocks[0] - blocks[1], abs=1e-8)
+    futures, _ = futures_of(updater, [seen("ladder", "korea", 1, value=0)])
+    assert not superseded(updater, futures).any()
+    with np.errstate(all="ignore"):  # scales that no sampler made may be below zero
+        taken = superseded(updater, replace(futures, announced=announced(updater, [budget])))
+    weight = updater.run.summary["spending_weight"]
+    assert np.mean(taken != 0.0) == pytest.approx(weight, abs=0.02)
 
 
 @pytest.mark.parametrize(("low", "high"), [(9000.0, 11000.0), (20000.0, np.inf), (-np.inf, 5000.0)])

@@ -22,6 +22,7 @@ from escalation_forecast.scenario.figures import Figure, announced, figures
 from escalation_forecast.scenario.futures import Futures, learned
 from escalation_forecast.scenario.observed import Observed
 from escalation_forecast.scenario.plausibility import Plausibility, at_medians, check_support, plausibility
+from escalation_forecast.scenario.programmes import superseded
 from escalation_forecast.schema import DataError
 from escalation_forecast.tables import nearest
 from escalation_forecast.update.refit import SETTINGS
@@ -250,16 +251,17 @@ def _weighed(
     )
     rarities, joint = check_support(futures, placed)
     density, given = learned(futures, placed)
-    weights = _weights(updater, density)
+    old = superseded(updater, futures)
+    weights = _weights(updater, density.sum(axis=0) - old)
     usual = at_medians(futures, placed)
-    expected = _weights(updater, learned(replace(futures, announced=announced(updater, usual)), usual)[0])
+    there = replace(futures, announced=announced(updater, usual))
+    expected = _weights(updater, learned(there, usual)[0].sum(axis=0) - old)
     asked = plausibility(futures, rarities, joint, weights.values.ravel(), expected.values.ravel())
     return placed, weights, given, asked
 
 
-def _weights(updater: Updater, density: np.ndarray) -> Weights:
-    """Weights of draws from the log density (figure, n) of figures."""
-    total = density.sum(axis=0)
+def _weights(updater: Updater, total: np.ndarray) -> Weights:
+    """Weights of draws from the log density (n,) of all figures."""
     if np.ptp(total) < ALIKE:
         total = np.zeros_like(total)
     return smooth(np.maximum(total, total.max() + LOWEST_LOG).reshape(updater.draws.shape))

@@ -164,3 +164,13 @@ def budget(
     scale = draws["budget_noise"][:, i] * (1.0 + doubt)
     z = (value - first_print - draws["budget_bias"][:, i]) / scale
     return np.asarray(-0.5 * (df + 1.0) * np.log1p(z * z / df) - np.log(scale))
+
+
+def programme(
+    draws: Draws, priors: Priors, i: int, value: float, first_print: np.ndarray, unrest: np.ndarray
+) -> np.ndarray:
+    """What a programme of several years says of a year, as a reading of the first print of state ``i``."""
+    df = float(priors["announcement_df"].array("value"))
+    scale = draws["programme_noise"][:, i] * unrest
+    z = (value - first_print - draws["programme_bias"][:, i]) / scale
+    return np.asarray(-0.5 * (df + 1.0) * np.log1p(z * z / df) - np.log(scale))
