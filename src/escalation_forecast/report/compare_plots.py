@@ -81,7 +81,9 @@ def plot_learned(runs: Mapping[str, Run], name: str, label: str = "") -> Figure:
     middle = (edges[1:] + edges[:-1]) / 2.0
     # Four bins of smoothing: the shape counts, not the noise of a few hundred draws.
     window = np.hanning(7)[1:-1]
-    for (text, values), colour, dash in zip(drawn.items(), (MUTED, *COLOURS), ("-", *DASHES), strict=False):
+    # The first run has the colour that an added fit has in `plot_beside`.
+    colours, dashes = (MUTED, *COLOURS[1:], COLOURS[0]), ("-", *DASHES[1:], DASHES[0])
+    for (text, values), colour, dash in zip(drawn.items(), colours, dashes, strict=False):
         height = np.convolve(np.histogram(values, edges, density=True)[0], window / window.sum(), "same")
         ax.plot(middle, height, color=colour, linestyle=dash, linewidth=1.5, label=text)
         if text == "prior":

@@ -42,7 +42,7 @@ def plot_before_after(table: pd.DataFrame, *, n: int = 14, headline: str = "") -
     ax.set_yticks(range(len(rows)), list(rows["id"]))
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.set_xlim(left=0)
-    ax.xaxis.set_major_formatter("{x:.0f} %")
+    ax.xaxis.set_major_formatter("{x:g} %")
     title(ax, headline, "hollow: before; full: after, with 95 % Monte Carlo error of the change", below=True)
     return figure
 
