@@ -88,7 +88,7 @@ def run(store: Store, trace: xr.DataTree, tmp_path_factory: pytest.TempPathFacto
         patch.setattr("escalation_forecast.compile.compile_model", lambda _: None)
         patch.setattr("escalation_forecast.report.plots.save_plots", lambda *_: [])
         patch.setattr(pipeline, "sample", lambda *_: trace)
-        patch.setattr("escalation_forecast.war_paths.FUTURES", 4000)
+        patch.setattr("escalation_forecast.war_paths.FUTURES", 16_000)
         yield pipeline.run_forecast(store, as_of=DAY, out=out, draft=True, horizon=12, questions=questions)
 
 
@@ -300,7 +300,7 @@ def test_moved_priors_move_what_they_drive(updater: Updater, sensitive: power_sc
 
 @pytest.fixture
 def command(updater: Updater, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr("escalation_forecast.cli.update._updater", lambda *_: updater)
+    monkeypatch.setattr("escalation_forecast.cli.update.read_updater", lambda *_: updater)
     runner = CliRunner()
     return lambda *words: runner.invoke(app, ["priors", *words, "--run", str(updater.run.folder)])
 
@@ -325,7 +325,7 @@ def test_command_shows_sensitivity(command: Any, sensitive: Any) -> None:
     shown = command("sensitivity", "--question", "wider-war/joining/12m")
     assert shown.exit_code == 0, shown.output
     assert "one sd up" in shown.output
-    record = json.loads(command("sensitivity", "--question", "wider-war", "--json").output)
+    record = json.loads(command("sensitivity", "--question", "wider-war/joining/12m", "--json").output)
     assert 1 <= len(record["answers"][0]["top"]) <= 5
 
 
