@@ -1,0 +1,1 @@
+"""What came of past forecasts: answers, scores, and the probabilities of others."""
