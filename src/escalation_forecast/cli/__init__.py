@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from escalation_forecast.cli import backtest, catalogue, data, history, scenario, skill, update
+from escalation_forecast.cli import backtest, catalogue, data, history, runs, scenario, skill, update
 from escalation_forecast.cli.common import (
     NOT_CONVERGED,
     NOT_WRITTEN,
@@ -137,4 +137,5 @@ app.add_typer(data.app, name="data")
 app.add_typer(history.app, name="history")
 app.add_typer(update.app, name="priors")
 app.add_typer(scenario.app, name="scenario")
+app.add_typer(runs.app, name="runs")
 app.add_typer(catalogue.questions_app, name="questions")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -43,8 +44,6 @@ def loaded(ledger: Ledger, run_id: str) -> archive.Run:
     try:
         store.check(run_id, wanted)
     except DataError:
-        import shutil
-
         shutil.rmtree(store.local / run_id, ignore_errors=True)
         with archive.partial(store.local, run_id) as half:
             ledger.files.fetch(run_id, wanted, half)
@@ -94,8 +93,15 @@ def prune(ledger: Ledger, keep: int, *, dry_run: bool) -> list[str]:
     if not dry_run:
         for run_id, name in going:
             # Marked first: a file that lies there although it was pruned does no harm.
-            mark = sa.update(File).where(File.run_id == run_id, File.name == name)
-            now = dt.datetime.now(dt.UTC)
-            database.write(ledger.engine, lambda c, m=mark, n=now: c.execute(m.values(pruned_at=n)) and None)
+            _mark(ledger, run_id, name)
             ledger.files.remove(run_id, name)
     return [f"{run_id}/{name}" for run_id, name in going]
+
+
+def _mark(ledger: Ledger, run_id: str, name: str) -> None:
+    pruned = sa.update(File).where(File.run_id == run_id, File.name == name)
+
+    def work(connection: sa.Connection) -> None:
+        connection.execute(pruned.values(pruned_at=dt.datetime.now(dt.UTC)))
+
+    database.write(ledger.engine, work)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -17,13 +17,11 @@ from escalation_forecast.ledger.locks import MIGRATION, lock
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 BUSY_SECONDS: Final = 60.0
-ATTEMPTS: Final = 6
+ATTEMPTS: Final = 8
 # Serialization failure, deadlock; https://www.postgresql.org/docs/15/errcodes-appendix.html
 AGAIN: Final = ("40001", "40P01")
 # A server that is starting, stopping or out of connections will take the next attempt.
 SHUT: Final = ("57P01", "57P02", "57P03", "53300")
-
-Result = TypeVar("Result")
 
 
 def connect(url: str) -> sa.Engine:
@@ -138,8 +136,8 @@ def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
         raise unreachable(engine.url, error) from error
 
 
-def write(engine: sa.Engine, work: Callable[[sa.Connection], Result]) -> Result:
-    """Do the work in one transaction, again if the connection was lost or another transaction got in between.
+def write[Result](engine: sa.Engine, work: Callable[[sa.Connection], Result]) -> Result:
+    """Do the work in one transaction, again if the connection or the race was lost.
 
     The work must give the same result when its first commit went through and only the answer was lost.
     """

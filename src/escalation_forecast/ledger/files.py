@@ -149,6 +149,9 @@ class FileStore:
         target = out / run_id
         with _placing:
             if (target / archive.SUMMARY).is_file():
+                with archive.writing(out):
+                    for name in contents(target):
+                        _flush(target / name)
                 return
             with archive.partial(out, run_id) as half, archive.writing(out):
                 for name in contents(folder):
@@ -157,10 +160,6 @@ class FileStore:
                     _flush(half / name)
                 archive.finish(half, out, run_id)
                 _flush(out)
-
-    def holds(self, folder: Path, run_id: str) -> bool:
-        """Whether the folder is the run's own place."""
-        return self.local is not None and folder.resolve() == (self.local / run_id).resolve()
 
     def listing(self, run_id: str) -> dict[str, int]:
         """Names and sizes of the files that are there."""
@@ -194,9 +193,8 @@ class FileStore:
             return []
         except OSError as error:
             raise self._failed(error) from error
-        return sorted(
-            info["name"].rstrip("/").rpartition("/")[2] for info in found if info["type"] == "directory"
-        )
+        names = [str(info["name"]) for info in found if info["type"] == "directory"]
+        return sorted(name.rstrip("/").rpartition("/")[2] for name in names)
 
     @property
     def exists(self) -> bool:
@@ -274,9 +272,7 @@ class FileStore:
 
     def _failed(self, error: OSError) -> archive.ArchiveError:
         reason = error.strerror or str(error)
-        return archive.ArchiveError(
-            f"{reason}: {self.place} cannot be used; check --files and its permissions."
-        )
+        return archive.ArchiveError(f"{reason}: {self.place} cannot be used; check --files and permissions.")
 
 
 def inside(name: str) -> str:

@@ -15,14 +15,12 @@ import sqlalchemy as sa
 
 from escalation_forecast import archive
 from escalation_forecast.ledger import database, notes, queries
-from escalation_forecast.ledger.errors import LedgerError
 from escalation_forecast.ledger.files import FileStore, check_posterior, checked_id, measure
 from escalation_forecast.ledger.locks import PUBLICATION, lock
 from escalation_forecast.ledger.records import Fault, RunRecord
 from escalation_forecast.ledger.rows import Rows, heading, rows_of, text
 from escalation_forecast.ledger.rows import content as summary_text
 from escalation_forecast.ledger.schema import (
-    DRAFT,
     PUBLISHED,
     Failure,
     File,
@@ -109,7 +107,10 @@ class Ledger:
             _read(folder)
             self.files.put(folder, identity)
             lying = folder if self.files.local is None else self.files.local / identity
-            return self._insert(_read(lying), job)
+            rows = _read(lying)
+            if rows.run["run_id"] != identity:
+                raise DataError(f"{lying} holds run {rows.run['run_id']} and not its own; move it elsewhere.")
+            return self._insert(rows, job)
 
     def _known(self, identity: str) -> bool:
         with database.reading(self.engine) as connection:
@@ -149,7 +150,11 @@ class Ledger:
             "reasons": json.dumps([str(reason) for reason in reasons]),
             "content": summary_text(summary),
         }
-        database.write(self.engine, lambda c: c.execute(notes.absent(c, Failure).values(row)) and None)
+
+        def work(connection: sa.Connection) -> None:
+            connection.execute(notes.absent(connection, Failure).values(row))
+
+        database.write(self.engine, work)
 
     def latest(self) -> RunRecord | None:
         """The newest published run: of the latest ``as_of``, and of those the one made last."""
@@ -259,7 +264,11 @@ class Ledger:
     # Small tables of other parts ----------------------------------------------------------------------
 
     def put(self, table: str, rows: Sequence[Mapping[str, Any]]) -> int:
-        """Insert rows whose natural key is not there yet: explanations, alerts, resolutions, scores, crowd, steps.
+        """Insert rows of a small table whose natural key is not there yet.
+
+        Parameters
+        ----------
+        table : explanations, alerts, resolutions, scores, crowd or steps.
 
         Returns
         -------
@@ -305,6 +314,3 @@ def _move_latest(connection: sa.Connection, run: Mapping[str, Any]) -> None:
         sa.and_(Latest.as_of == to["as_of"], Latest.created_at < to["created_at"]),
     )
     connection.execute(sa.update(Latest).where(newer).values(**to))
-
-
-__all__ = ["DRAFT", "Ledger", "LedgerError"]

@@ -8,11 +8,12 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
+from sqlalchemy import exc
 
 from escalation_forecast.ledger.errors import LockedError
 from escalation_forecast.schema import DataError
@@ -77,7 +78,12 @@ def _advisory_lock(engine: sa.Engine, name: str, wait: float) -> Iterator[None]:
 
     try:
         _patient(taken, name, wait, lambda: "")
-        yield
+        try:
+            yield
+        finally:
+            # Closing would do, a moment later.
+            with suppress(exc.DBAPIError):
+                connection.scalar(sa.select(sa.func.pg_advisory_unlock(key)))
     finally:
         connection.close()
 

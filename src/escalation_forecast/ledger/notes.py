@@ -112,7 +112,8 @@ def _equal(table: sa.Table, name: str, value: Any) -> sa.ColumnElement[bool]:
         return column.is_(None)
     if isinstance(value, list | tuple | set | frozenset):
         return column.in_([_value(column, one) for one in value])
-    return column == _value(column, value)
+    equal: sa.ColumnElement[bool] = column == _value(column, value)
+    return equal
 
 
 def _cleaned(table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any]:

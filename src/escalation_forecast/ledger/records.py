@@ -48,8 +48,8 @@ class Fault:
 
     Attributes
     ----------
-    kind : ``missing``, ``damaged``, ``truncated``, ``unknown file``, ``no row``, ``half run``, ``failed run``,
-        ``leftover`` or ``latest``.
+    kind : ``database``, ``missing``, ``damaged``, ``truncated``, ``unknown file``, ``no row``, ``half run``,
+        ``failed run``, ``leftover`` or ``latest``.
     run_id, file : what it concerns, empty if nothing in particular.
     message : what is wrong.
     remedy : what to do.

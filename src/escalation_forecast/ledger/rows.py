@@ -128,10 +128,9 @@ def _answer(identity: str, position: int, entry: Mapping[str, Any]) -> tuple[Row
         "distribution": _json(spread),
         "note": text(entry.get("note") or "", f"note of {answer}"),
     }
-    if row["probability"] is not None and not 0 <= row["probability"] <= 1:
-        raise DataError(
-            f"The probability of {answer} is {row['probability']}, not within 0 and 1; run again."
-        )
+    p = number(entry.get("probability"), f"probability of {answer}")
+    if p is not None and not 0 <= p <= 1:
+        raise DataError(f"The probability of {answer} is {p}, not within 0 and 1; run again.")
     return wording, row
 
 
@@ -198,8 +197,8 @@ def moment(value: Any, what: str) -> dt.datetime:
     if not isinstance(value, dt.datetime):
         raise DataError(f"The {what} is no date with a time; write it as YYYY-MM-DDTHH:MM:SS+00:00.")
     # pandas' Timestamp is a datetime with more digits than a database keeps.
-    value = value.to_pydatetime() if hasattr(value, "to_pydatetime") else value
-    return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
+    found: dt.datetime = value.to_pydatetime() if hasattr(value, "to_pydatetime") else value
+    return found.replace(tzinfo=dt.UTC) if found.tzinfo is None else found.astimezone(dt.UTC)
 
 
 def _in(summary: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -38,12 +38,27 @@ def faults(ledger: Ledger, *, fast: bool) -> list[Fault]:
             kept[row["run_id"]][row["name"]] = Stored(row["name"], row["size"], row["sha256"])
         else:
             pruned[row["run_id"]].add(row["name"])
-    found = [
-        fault for run_id in sorted(ids) for fault in _run(ledger, run_id, kept[run_id], pruned[run_id], fast)
-    ]
+    found = [*_database(ledger, fast)]
+    for run_id in sorted(ids):
+        found += _run(ledger, run_id, kept[run_id], pruned[run_id], fast)
     for name in ledger.files.folders():
         found += _folder(ledger, name, ids, failed)
     return [*found, *_pointer(ledger)]
+
+
+def _database(ledger: Ledger, fast: bool) -> Iterator[Fault]:
+    """What SQLite finds wrong with its own file; PostgreSQL checks its pages as it reads them."""
+    if ledger.engine.dialect.name != "sqlite":
+        return
+    with database.reading(ledger.engine) as connection:
+        check = "quick_check" if fast else "integrity_check"
+        told = list(connection.exec_driver_sql(f"PRAGMA {check}(10)").scalars())
+        orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+    for line in told if told != ["ok"] else []:
+        yield Fault("database", "", "", f"The database is damaged ({line})", "restore it from a backup")
+    for table in sorted({row[0] for row in orphans}):
+        text = f"Rows of {table} point to rows that are gone"
+        yield Fault("database", "", "", text, "restore the database from a backup")
 
 
 def _run(
@@ -138,5 +153,5 @@ def _pointer(ledger: Ledger) -> Iterator[Fault]:
     if best is not None and (at is None or (at.as_of, at.created_at) != (best.as_of, best.created_at)):
         text = f"The latest run is {best.run_id} of {best.as_of}, and the pointer says {at and at.run_id}"
         yield Fault(
-            "latest", best.run_id, "", text, "somebody changed the database; restore it from a backup"
+            "latest", best.run_id, "", text, "the database was changed by hand; restore it from a backup"
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -14,11 +16,11 @@ TEXT, FLOAT, DAY, MOMENT = sa.Text(), sa.Float(53), sa.Date(), sa.DateTime(timez
 RUN = "runs.run_id"
 
 
-def key(name: str, kind: sa.types.TypeEngine) -> sa.Column:
+def key(name: str, kind: sa.types.TypeEngine[Any]) -> sa.Column[Any]:
     return sa.Column(name, kind, nullable=False)
 
 
-def maybe(name: str, kind: sa.types.TypeEngine) -> sa.Column:
+def maybe(name: str, kind: sa.types.TypeEngine[Any]) -> sa.Column[Any]:
     return sa.Column(name, kind, nullable=True)
 
 
