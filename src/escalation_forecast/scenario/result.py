@@ -31,6 +31,7 @@ LABELS: Final[dict[str, str]] = {
 BEYOND: Final = f"nothing is said beyond {LONGEST} months"
 NOT_SETTLED: Final = "the evidence does not settle the direction"
 SHOWN: Final = 10
+LEAST_TIPPING: Final = 0.005  # sd; smaller ones would be told as zero
 COLUMNS: Final = (
     "scenario", "label", "id", "target", "unit", "before", "after", "change", "change_mcse", "low", "high",
     "p_lower", "p_stated", "settled", "tipping", "conditional", "conditional_mcse", "note",
@@ -82,12 +83,16 @@ class Row:
         c = self.change
         ends = _ends(c, self.unit)
         start = f"{self.id}: {_value(self.before, self.unit)}, {_moved(c.mean, self.unit)} (80 % {ends})"
-        way = max(c.lowers, 1.0 - c.lowers)
-        side = "lower" if c.lowers >= 0.5 else "higher"
-        chance = f"the chance that it is {side} is {100 * way:.0f} %"
+        chance = f"the chance that it is {_side(c)} is {_chance(c)}"
         said = f"{start}; {chance}" + ("" if c.settled else f"; {NOT_SETTLED}")
         if self.tipping is not None:
-            said += f"; an unseen move of the risk by {self.tipping:+.2f} sd would cancel it"
+            small = abs(self.tipping) < LEAST_TIPPING
+            by = (
+                "as good as any unseen move"
+                if small
+                else f"an unseen move of the risk by {self.tipping:+.2f} sd"
+            )
+            said += f"; {by} would cancel it"
         return said + "."
 
 
@@ -161,11 +166,15 @@ class ScenarioResult:
         lines += [f"  {row.words}" for row in self.largest(n)]
         if len(lines) == 1:
             lines.append("  No probability moves beyond its Monte Carlo error.")
-        if self.conditional is not None:
-            lines.append(f"  C beside it: {self.conditional.verdict}")
-        elif self.refused:
-            lines.append(f"  C beside it: {self.refused}")
+        lines += [f"  {one}" for one in self._news()]
         return "\n".join([*lines, *(f"  {one}" for one in self.caveats)])
+
+    def _news(self) -> list[str]:
+        """What has to be said of the C number: how much it asks, and how it was found."""
+        beside = "" if self.label == "C" else "C beside it: "
+        if self.conditional is None:
+            return [f"{beside}{self.refused}"] if self.refused else []
+        return [f"{beside}{self.conditional.plausibility.text}", self.conditional.verdict]
 
     def __repr__(self) -> str:
         return self.words()
@@ -173,26 +182,53 @@ class ScenarioResult:
     def _repr_html_(self) -> str:
         from html import escape
 
-        def cell(row: Row) -> str:
-            c, own = row.change, ["-"] * 4
-            if c is not None:
-                own = [
-                    _moved(c.mean, row.unit),
-                    _ends(c, row.unit),
-                    f"{100 * c.lowers:.0f} %",
-                    "yes" if c.settled else "no",
-                ]
-            news = "-" if row.conditional is None else _moved(row.conditional, row.unit)
-            tipping = "-" if row.tipping is None else f"{row.tipping:+.2f}"
-            cells = (row.id, _value(row.before, row.unit), *own, tipping, news)
-            return "<tr>" + "".join(f"<td>{escape(one)}</td>" for one in cells) + "</tr>"
-
-        heads = ("answer", "before", "change", "80 %", "lower with", "settled", "tipping, sd", "C, change")
+        rows = self.largest()
+        heads: tuple[str, ...] = ("answer", "before")
+        if any(row.change is not None for row in rows):
+            heads += ("change", "80 %", "chance", "settled", "tipping, sd")
+        if any(row.conditional is not None for row in rows):
+            heads += ("C: change", "MC error")
         head = "".join(f"<th scope='col'>{one}</th>" for one in heads)
-        body = "".join(cell(row) for row in self.largest())
+        cells = [_cells(row) for row in rows]
+        body = "".join(
+            "<tr>" + "".join(f"<td>{escape(one[name])}</td>" for name in heads) + "</tr>" for one in cells
+        )
         title = f"<p><b>{escape(self.scenario.title)}</b> ({escape(LABELS[self.label])})</p>"
-        notes = "".join(f"<li>{escape(one)}</li>" for one in self.caveats)
-        return f"{title}<table><tr>{head}</tr>{body}</table><ul>{notes}</ul>"
+        table = f"<table><tr>{head}</tr>{body}</table>"
+        if not rows:
+            table = "<p>No probability moves beyond its Monte Carlo error.</p>"
+        notes = "".join(f"<li>{escape(one)}</li>" for one in (*self._news(), *self.caveats))
+        return f"{title}{table}<ul>{notes}</ul>"
+
+
+def _cells(row: Row) -> dict[str, str]:
+    """The row of a table, by column."""
+    c, news = row.change, row.conditional
+    found = dict.fromkeys(
+        ("change", "80 %", "chance", "settled", "tipping, sd", "C: change", "MC error"), "-"
+    )
+    found |= {"answer": row.id, "before": _value(row.before, row.unit)}
+    if c is not None:
+        found |= {
+            "change": _moved(c.mean, row.unit),
+            "80 %": _ends(c, row.unit),
+            "chance": f"{_side(c)} with {_chance(c)}",
+            "settled": "yes" if c.settled else "no",
+        }
+    if row.tipping is not None:
+        found["tipping, sd"] = f"{row.tipping:+.2f}"
+    if news is not None:
+        found["C: change"] = _moved(news, row.unit)
+        found["MC error"] = _moved(row.conditional_mcse or 0.0, row.unit)[1:]
+    return found
+
+
+def _side(change: Change) -> str:
+    return "lower" if change.lowers >= 0.5 else "higher"
+
+
+def _chance(change: Change) -> str:
+    return f"{100 * max(change.lowers, 1.0 - change.lowers):.0f} %"
 
 
 def _clear(row: Row) -> bool:
