@@ -116,19 +116,12 @@ def _apprise() -> Any:
 def _silent() -> Iterator[None]:
     """What the libraries would log is dropped: it may hold a URL."""
     loggers = [logging.getLogger(name) for name in TALKATIVE]
-    loggers += [
-        found
-        for name, found in logging.root.manager.loggerDict.items()
-        if isinstance(found, logging.Logger) and name.startswith(tuple(f"{one}." for one in TALKATIVE))
-    ]
-
-    def nothing(_: logging.LogRecord) -> bool:
-        return False
-
+    before = [(logger, logger.handlers, logger.propagate) for logger in loggers]
     for logger in loggers:
-        logger.addFilter(nothing)
+        # A handler that drops all, since without any there is one of last resort.
+        logger.handlers, logger.propagate = [logging.NullHandler()], False
     try:
         yield
     finally:
-        for logger in loggers:
-            logger.removeFilter(nothing)
+        for logger, handlers, propagate in before:
+            logger.handlers, logger.propagate = handlers, propagate
