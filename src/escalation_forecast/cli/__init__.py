@@ -11,7 +11,17 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from escalation_forecast.cli import backtest, catalogue, data, history, runs, scenario, skill, update
+from escalation_forecast.cli import (
+    backtest,
+    catalogue,
+    data,
+    history,
+    reforecast,
+    runs,
+    scenario,
+    skill,
+    update,
+)
 from escalation_forecast.cli.common import (
     NOT_CONVERGED,
     NOT_WRITTEN,
@@ -131,6 +141,7 @@ def forecast(
     screen.print(f"Run kept in {run.folder}", highlight=False, soft_wrap=True)
 
 
+app.command()(reforecast.reforecast)
 app.command()(backtest.backtest)
 app.command()(skill.skill)
 app.add_typer(data.app, name="data")

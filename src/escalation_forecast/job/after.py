@@ -1,0 +1,88 @@
+"""What follows from a run in the archive: explanation, export, report, alerts. Each is safe to repeat."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from escalation_forecast import archive
+from escalation_forecast.job.config import Config
+from escalation_forecast.schema import DataError
+
+if TYPE_CHECKING:
+    from escalation_forecast.ledger import Ledger, RunRecord
+
+TABLES: Final = (".csv", ".parquet")
+DRAWS: Final = "draws_"
+WIDTH: Final = 110
+
+
+def before(ledger: Ledger, run: RunRecord) -> RunRecord | None:
+    """The published run that was the newest when this one was made."""
+    listed = ledger.runs(state="published")
+    same_day = (listed["as_of"] == run.as_of) & (listed["created_at"] < run.created_at)
+    older = listed[(listed["as_of"] < run.as_of) | same_day]
+    ids = [name for name in older["run_id"] if name != run.run_id]
+    return ledger.get(ids[0]) if ids else None
+
+
+def export(ledger: Ledger, run: RunRecord, config: Config) -> str:
+    """Copy the wanted files of the run to ``<out>/<run id>/``, which appears whole."""
+    out, wanted = config.export.out, config.export.kinds
+    target = out / run.run_id
+    if (target / archive.SUMMARY).is_file():
+        return f"{target} is there"
+    source = ledger.load(run.run_id).folder
+    with archive.partial(out, run.run_id) as half, archive.writing(out):
+        for file in sorted(source.iterdir()):
+            table = file.suffix in TABLES and not file.name.startswith(DRAWS)
+            # The summary goes with every export: it says what the rest is.
+            if file.name == archive.SUMMARY or ("tables" in wanted and table):
+                shutil.copyfile(file, half / file.name)
+        archive.finish(half, out, run.run_id)
+    return f"{target}"
+
+
+def report(run: RunRecord, config: Config) -> str:
+    """What a forecaster reads first, as text: ``<out>/<run id>.txt``, and the same as ``latest.txt``."""
+    from io import StringIO
+
+    from rich.console import Console
+
+    from escalation_forecast.report.terminal import print_summary
+
+    out, text = config.report.out, StringIO()
+    print_summary(run.summary, Console(file=text, width=WIDTH, no_color=True))
+    with archive.writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+        for name in (run.run_id, "latest"):
+            if name != "latest" or run.state == "published":
+                _replace(out / f"{name}.txt", text.getvalue())
+    return f"{out / run.run_id}.txt"
+
+
+def _replace(file: Path, text: str) -> None:
+    half = file.with_name(f".{file.name}.partial")
+    half.write_text(text, encoding="utf-8")
+    half.replace(file)
+
+
+def alert(ledger: Ledger, run_id: str, found: list[Any], config: Config) -> str:
+    """Keep and send alerts, with those of earlier days that did not get through; says how many."""
+    from escalation_forecast.alerts import deliver
+
+    given: dict[str, Any] = {"targets": config.alerts.targets, "file": config.alerts.file}
+    delivery = deliver(ledger, run_id, found, **given)
+    if delivery.faults:
+        raise DataError(str(delivery))
+    return str(delivery)
+
+
+def moved(run: RunRecord, previous: RunRecord | None, config: Config) -> list[Any]:
+    """Alerts of answers that moved since the previous run."""
+    from escalation_forecast.alerts import Limits
+    from escalation_forecast.alerts import moved as rule
+
+    limits = Limits(threshold=config.alerts.threshold, n_mcse=config.alerts.n_mcse)
+    return list(rule(run.summary, previous.summary if previous else None, limits))

@@ -1,0 +1,138 @@
+"""The parts of the work that a job calls, each of which can be replaced: read, identify, fit, explain."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from escalation_forecast.archive import Run
+from escalation_forecast.fit import Settings
+from escalation_forecast.job.config import Config
+from escalation_forecast.job.content import Asked, Identity
+from escalation_forecast.schema import DataError
+
+if TYPE_CHECKING:
+    from escalation_forecast.ledger import Ledger, RunRecord
+
+
+class Ids(Protocol):
+    """The id of a run by the settings of its sampler."""
+
+    answers: int
+
+    def of(self, settings: Settings) -> str: ...
+
+
+Fit = Callable[[Asked, Settings, Path], Run]
+"""Fits what is asked with these settings and keeps the run under the folder; ConvergenceError if it fails."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a job works with."""
+
+    read: Callable[[Config], Asked]
+    identify: Callable[[Asked], Ids]
+    fit: Fit
+    explain: Callable[[Ledger, RunRecord, RunRecord, Asked], str]
+    late: Callable[[Asked], list[Any]]
+    """Alerts of series that are late."""
+
+    @classmethod
+    def default(cls) -> Tools:
+        """Those of the program."""
+        return cls(read=read, identify=Identity, fit=fit, explain=explain, late=late)
+
+
+def read(config: Config) -> Asked:
+    """The figures, priors and questions of a configuration, checked.
+
+    Raises
+    ------
+    DataError
+    """
+    from escalation_forecast.priors import Priors
+    from escalation_forecast.question_file import load_questions
+    from escalation_forecast.store import Store
+
+    try:
+        store = Store.load(config.data.dir) if config.data.dir else Store.embedded()
+        if config.data.observations or config.data.indicators:
+            store = store.with_files(observations=config.data.observations, indicators=config.data.indicators)
+        for file in incoming(config.data.incoming):
+            store = store.with_files(observations=file)
+        priors = Priors.default()
+        if config.run.priors:
+            priors = priors.override(config.run.priors)
+        questions = load_questions(config.run.questions)
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or 'A file'} cannot be read ({error.strerror}); check the path."
+        ) from error
+    day = config.run.as_of or dt.date.today()
+    return Asked(
+        store=store.as_of(day),
+        as_of=day,
+        horizon=config.run.horizon,
+        seed=config.run.seed,
+        priors=priors,
+        questions=questions,
+        draft=config.run.draft,
+        settings=Settings.draft() if config.run.draft else Settings.default(),
+    )
+
+
+def incoming(folder: Path | None) -> list[Path]:
+    """CSV files of a folder in order of name; files that begin with a dot are still being written."""
+    if folder is None:
+        return []
+    if not folder.is_dir():
+        raise DataError(f"{folder} is no folder; make it, or take `incoming` out of [data].")
+    return sorted(file for file in folder.glob("*.csv") if not file.name.startswith("."))
+
+
+def fit(asked: Asked, settings: Settings, out: Path) -> Run:
+    """`pipeline.run_forecast` of what is asked."""
+    from escalation_forecast.pipeline import run_forecast
+
+    return run_forecast(
+        asked.store,
+        as_of=asked.as_of,
+        horizon=asked.horizon,
+        seed=asked.seed,
+        priors=asked.priors,
+        questions=asked.questions,
+        out=out,
+        draft=asked.draft,
+        progress=False,
+        settings=settings,
+    )
+
+
+def longer(settings: Settings, warm_up: float, target_accept: float) -> Settings:
+    """Settings of the fit after one that did not pass."""
+    return dataclasses.replace(
+        settings,
+        tune=round(settings.tune * warm_up),
+        target_accept=max(settings.target_accept, target_accept),
+    )
+
+
+def explain(ledger: Ledger, run: RunRecord, previous: RunRecord, asked: Asked) -> str:
+    """Why answers moved since the previous run, into the archive; what was found, in a sentence."""
+    module = import_module("escalation_forecast.explain")
+    if (explained := getattr(module, "explain", None)) is None:
+        raise NotImplementedError("not available")
+    return str(explained(ledger, run.run_id, previous.run_id))
+
+
+def late(asked: Asked) -> list[Any]:
+    """Series that should have come and have not."""
+    from escalation_forecast import alerts
+
+    return list(alerts.stale(asked.store, asked.as_of))
