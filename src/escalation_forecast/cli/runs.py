@@ -188,7 +188,7 @@ def verify(
     else:
         for fault in faults:
             typer.echo(str(fault))
-        typer.echo(f"{len(faults)} faults in an archive of {n:,} runs" if faults else f"{n:,} runs, all well")
+        typer.echo(f"{len(faults)} found in an archive of {n:,} runs" if faults else f"{n:,} runs, all well")
     if faults:
         raise typer.Exit(FAULTY)
 

@@ -34,8 +34,8 @@ class Difference:
     Attributes
     ----------
     inputs : columns input, before, after; only what differs.
-    answers : probabilities, largest change first; columns id, kind, title, before, after, change, mcse. ``mcse`` is
-        the Monte Carlo error of the change, the two runs' errors combined as independent.
+    answers : probabilities, largest change first; columns id, kind, title, before, after, change, mcse. The
+        last is the Monte Carlo error of the change, the two runs' errors combined as independent.
     quantities : the same of counts and continuous questions, means in their own unit.
     only : answers that one of them has and the other has not; columns id, run_id.
     """

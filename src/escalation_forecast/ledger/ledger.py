@@ -91,14 +91,14 @@ class Ledger:
         LedgerError, ArchiveError
             When the database or the files cannot be written.
         """
-        if archive.load_run(folder).summary.get("draft"):
+        if _summary(Path(folder)).get("draft"):
             raise DataError(f"{folder} is a draft, which is never published; register it with `runs add`.")
         return self.add(folder, job=job)
 
     def add(self, folder: Path | str, *, job: str = "") -> bool:
         """As `publish`, but a draft is taken too, as one: it is never ``latest``."""
         folder, job = Path(folder), text(job, "name of the job")
-        identity = checked_id(archive.load_run(folder).summary.get("run_id", ""))
+        identity = checked_id(_summary(folder).get("run_id", ""))
         if self._known(identity):
             return False
         with self.lock(PUBLICATION, wait=PUBLICATION_SECONDS):
@@ -297,11 +297,16 @@ class Ledger:
             yield
 
 
-def _read(folder: Path) -> Rows:
-    """Rows of a folder, its files looked at."""
-    summary = archive.load_run(folder).summary
+def _summary(folder: Path) -> Mapping[str, Any]:
+    summary: object = archive.load_run(folder).summary
     if not isinstance(summary, dict):
         raise DataError(f"{folder / archive.SUMMARY} holds no run; give a folder runs/<id>.")
+    return summary
+
+
+def _read(folder: Path) -> Rows:
+    """Rows of a folder, its files looked at."""
+    summary = _summary(folder)
     check_posterior(folder / archive.POSTERIOR)
     return rows_of(summary, measure(folder))
 
