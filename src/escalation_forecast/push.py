@@ -47,7 +47,7 @@ def push(panel: Panel, posterior: xr.Dataset) -> dict[str, list[dict[str, object
         start = float(eta[k, before])
         prior_precision = 1.0 / (1.0 - phi[k] ** 24)
         slopes, curvature = {}, prior_precision
-        for indicator, density in _densities(panel, mean, name).items():
+        for indicator, density in densities(panel, mean, name).items():
             up, middle, down = density(start + STEP), density(start), density(start - STEP)
             slopes[indicator] = (up - down) / (2.0 * STEP)
             curvature += max(0.0, -(up - 2.0 * middle + down) / STEP**2)
@@ -61,7 +61,7 @@ def push(panel: Panel, posterior: xr.Dataset) -> dict[str, list[dict[str, object
     return out
 
 
-def _densities(panel: Panel, mean: xr.Dataset, latent: str) -> dict[str, Density]:
+def densities(panel: Panel, mean: xr.Dataset, latent: str) -> dict[str, Density]:
     """Log density of each indicator's latest figures as a function of a constant risk."""
     found: dict[str, Density] = {}
     for block, builder in _BUILDERS.items():

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from escalation_forecast.forecast import reference_scale
 from escalation_forecast.indicator_rows import LATENTS, indicator_figures
 from escalation_forecast.panel import Panel
-from escalation_forecast.push import RECENT_MONTHS, Density, _densities
+from escalation_forecast.push import RECENT_MONTHS, Density, densities
 from escalation_forecast.report.style import (
     AHEAD,
     GRID,
@@ -185,14 +185,14 @@ def swings(panel: Panel, posterior: xr.Dataset, years: int = 10) -> pd.DataFrame
     for latent in LATENTS:
         start = float(mean["eta"].sel(latent=latent).isel(month=panel.now - 12))
         variance = float(1.0 - phi[latent] ** 24)
-        actual = _densities(panel, mean, latent)
+        actual = densities(panel, mean, latent)
         here = _mode(actual, start, variance)
         for indicator in actual:
             found: dict[str, Any] = {"indicator": indicator}
             behind = panel.now - int(panel.months.searchsorted(panel.last_period[indicator]))
             kept = float(phi[latent] ** behind)
             for name, (level, changed) in _half_years(panel, indicator, years).items():
-                other = _densities(changed, mean, latent)
+                other = densities(changed, mean, latent)
                 moved = kept * (_mode(other, start, variance) - here) / float(sd[latent])
                 found |= {name: moved, f"level_{name}": level}
             found["now"] = found.pop("level_now")
