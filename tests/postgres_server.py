@@ -112,7 +112,7 @@ class PostgresServer:
     def close(self) -> None:
         """Stop it and remove its data."""
         if self._process is not None:
-            self.stop()
+            self._end(signal.SIGQUIT)  # at once: nothing of it is kept
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def database(self) -> str:

@@ -22,16 +22,17 @@ REVISIONS = [revision.revision for revision in SCRIPT.walk_revisions()][::-1]
 FIRST = f"""
 INSERT INTO runs VALUES ('{RUN}', 'published', '2026-11-27', '2026-11-27 03:39:14.000000',
   '2026-11-27 04:00:00.000000', 'p', 'morning', 36, 1, '3', 'ab', '{{}}', '{{}}', 1, 9);
-INSERT INTO questions VALUES ('w', 'use-of-force/korea/12m', 'use-of-force', 'korea/12m', 'binary', 'Whether', 'r', 'c');
-INSERT INTO probabilities VALUES ('{RUN}', 'use-of-force/korea/12m', 0, 'w', 0.25, NULL, NULL, NULL, 0.004, 4000, 1.0,
-  0.1, NULL, NULL, '');
+INSERT INTO questions VALUES ('w', 'use-of-force/korea/12m', 'use-of-force', 'korea/12m', 'binary',
+  'Whether', 'r', 'c');
+INSERT INTO probabilities VALUES ('{RUN}', 'use-of-force/korea/12m', 0, 'w', 0.25, NULL, NULL, NULL, 0.004,
+  4000, 1.0, 0.1, NULL, NULL, '');
 INSERT INTO latest VALUES (1, '{RUN}', '2026-11-27', '2026-11-27 03:39:14.000000');
 INSERT INTO scores VALUES ('{RUN}', 'use-of-force/korea/12m', 'brier', 0.06, 0.09);
 """
 
 
 def fill_first(engine: sa.Engine, folder: Path) -> None:
-    """Rows as the first schema had them."""
+    """Rows as the first schema had them; the engine is closed then."""
     run_folder(folder)
     database.upgrade(engine, "0001")
     with database.writing(engine) as connection:
@@ -43,6 +44,7 @@ def fill_first(engine: sa.Engine, folder: Path) -> None:
         for file in measure(folder / RUN):
             values = {"run_id": RUN, **vars(file)}
             connection.execute(sa.text("INSERT INTO files VALUES (:run_id, :name, :size, :sha256)"), values)
+    engine.dispose()
 
 
 def check_first(ledger: Ledger) -> None:
@@ -133,6 +135,11 @@ def test_archive_that_cannot_be_is_refused_in_one_sentence(url: str, message: st
         Ledger.open(url)
     assert "secret" not in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_place_of_files_that_nothing_reaches_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match=r"nowhere://runs cannot be reached \(.+\); check --files"):
+        Ledger.open(f"sqlite:///{tmp_path / 'archive.sqlite'}", "nowhere://runs")
 
 
 def test_file_that_is_no_database_is_refused(tmp_path: Path) -> None:

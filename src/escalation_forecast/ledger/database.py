@@ -32,21 +32,21 @@ def connect(url: str) -> sa.Engine:
     LedgerError
         When the archive cannot be reached, is of a newer version, or the URL names no database for it.
     """
-    engine = _engine(_checked(url))
+    parsed = _checked(url)
     try:
-        _migrate(engine)
+        engine = _engine(parsed)
+        try:
+            _migrate(engine)
+        except BaseException:
+            engine.dispose()
+            raise
     except exc.SQLAlchemyError as error:
-        engine.dispose()
-        raise unreachable(engine.url, error) from error
+        raise unreachable(parsed, error) from error
     except OSError as error:
-        engine.dispose()
         raise LedgerError(
-            f"The archive {shown(engine.url)} cannot be opened ({error.strerror or error}); check the path "
-            "and its permissions."
+            f"The archive {shown(parsed)} cannot be opened ({error.strerror or error}); check the path and "
+            "its permissions."
         ) from error
-    except LedgerError:
-        engine.dispose()
-        raise
     return engine
 
 

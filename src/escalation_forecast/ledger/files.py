@@ -182,6 +182,12 @@ class FileStore:
             if info["type"] == "file"
         }
 
+    def has(self, run_id: str, name: str) -> bool:
+        """Whether that file is there."""
+        if self.local is not None:
+            return (self.local / checked_id(run_id) / inside(name)).is_file()
+        return bool(self._fs.exists(self._path(run_id, name)))
+
     def folders(self) -> list[str]:
         """Names of everything directly under the place that is a folder."""
         if self.local is not None:

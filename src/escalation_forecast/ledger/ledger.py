@@ -57,7 +57,8 @@ class Ledger:
         LedgerError
             When it cannot be reached, or is of a newer version than this program.
         """
-        return cls(database.connect(url), FileStore(str(files)))
+        store = FileStore(str(files))
+        return cls(database.connect(url), store)
 
     def close(self) -> None:
         """Let go of the database's connections."""

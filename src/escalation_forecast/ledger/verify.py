@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import sqlalchemy as sa
 
 from escalation_forecast import archive
-from escalation_forecast.ledger import database
+from escalation_forecast.ledger import database, queries
 from escalation_forecast.ledger.files import RUN_ID, Stored, inside
 from escalation_forecast.ledger.records import Fault
 from escalation_forecast.ledger.schema import PUBLISHED, Failure, File, Latest, Run
@@ -112,7 +112,10 @@ def _folder(ledger: Ledger, name: str, ids: set[str], failed: set[str]) -> Itera
             text = f"{where} is a fit that failed and the archive does not know of"
             yield Fault("failed run", run_id, "", text, f"register it with `runs add {where}`")
     elif RUN_ID.fullmatch(name) and name not in ids:
-        if archive.SUMMARY in ledger.files.listing(name):
+        with database.reading(ledger.engine) as connection:
+            if queries.known(connection, name):  # published while we looked
+                return
+        if ledger.files.has(name, archive.SUMMARY):
             text = f"{where} is a run that the archive does not know of"
             yield Fault("no row", name, "", text, f"register it with `runs add {where}`, or delete it")
         else:
