@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import os
+import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,3 +149,24 @@ def config(root: Path, **tables: Any) -> Config:
     for name, table in tables.items():
         given[name] = {**given.get(name, {}), **table}
     return Config.model_validate(given)
+
+
+def forked(work: Callable[[], int]) -> int:
+    """Process number of a child that does the work and ends with what it returns."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if child := os.fork():
+        return child
+    code = 99
+    try:
+        code = int(work())
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        # Nothing of the parent's may run at the child's end.
+        os._exit(code)
+
+
+def ended(child: int) -> int:
+    """Exit code of a child; minus the signal that killed it."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
