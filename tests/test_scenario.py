@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from escalation_forecast.scenario.effects import Shifts, profile, shifts_of
 from escalation_forecast.scenario.files import write_results
 from escalation_forecast.scenario.levers import LONGEST, UNITS
 from escalation_forecast.scenario.page import lever_table, result_table, write_page
-from escalation_forecast.scenario.plots import plot_changes, plot_heat
+from escalation_forecast.scenario.plots import plot_changes, plot_fans, plot_heat
 from escalation_forecast.scenario.response import Slope, respond, tipping_point
 from escalation_forecast.scenario.result import BEYOND, COLUMNS, NOT_SETTLED
 from escalation_forecast.scenario.study import TWO_CHANNELS
@@ -561,6 +562,46 @@ def test_results_are_written_as_tables_and_pictures(at: Scenarios, tmp_path: Pat
     assert learned["change"].isna().all()
     assert learned["conditional"].notna().any()
     assert len(plot_changes(found, ["wider-war/any/12m"]).axes[0].get_yticklabels()) == 2
+
+
+def texts(axes: Any) -> list[str]:
+    return [text.get_text() for text in axes.texts]
+
+
+def test_several_scenarios_have_a_panel_for_each_answer(at: Scenarios) -> None:
+    found = [at.run(name) for name in ("troop-withdrawal", "mediation", "china-budget")]
+    answers = ["wider-war/any/12m", "war/korea/12m"]
+    figure = plot_changes(found, answers)
+    assert [ax.get_title(loc="left").split(",")[0] for ax in figure.axes] == answers
+    assert all(
+        [label.get_text() for label in ax.get_yticklabels()] == [r.name for r in found] for ax in figure.axes
+    )
+    # Mediation leaves Korea alone; what news say of a quantity that no question is of is not known.
+    assert texts(figure.axes[1])[1:3] == ["unchanged", "C is of questions alone"]
+    assert any(text.startswith("C: ") for text in texts(figure.axes[0]))
+    with pytest.raises(DataError, match="did you mean `war/korea/12m`"):
+        plot_changes(found, ["war/kore/12m"])
+
+
+def test_a_risk_that_does_not_move_is_said_and_not_drawn(at: Scenarios) -> None:
+    still = plot_fans(at.run("troop-withdrawal"))
+    assert not any(ax.lines for ax in still.axes)
+    assert any("no theatre moves" in text for text in texts(still.axes[0]))
+    found = at.run("mediation")
+    above, below = plot_fans(found).axes
+    assert above.get_title(loc="left") == "Ukraine-NATO"
+    dots = [line.get_ydata()[0] for line in below.lines if line.get_marker() == "o"]  # type: ignore[index]
+    assert dots == [found[f"risk/ukraine_nato/{months}m"].change.mean for months in (6, 12, 24)]  # type: ignore[union-attr]
+
+
+def test_text_and_table_say_how_c_was_found_and_leave_out_blank_columns(at: Scenarios) -> None:
+    learned = at.run("china-budget")
+    assert learned.conditional is not None
+    for shown in (learned.words(), unescape(learned._repr_html_())):
+        assert learned.conditional.verdict in shown
+        assert "C beside it" not in shown
+    assert "tipping" not in learned._repr_html_()
+    assert "C: change" not in at.run("mediation")._repr_html_()
 
 
 def test_the_page_has_the_levers_of_the_file_and_changes_by_label(at: Scenarios, tmp_path: Path) -> None:

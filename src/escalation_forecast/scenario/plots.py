@@ -168,8 +168,12 @@ def _panels(panels: Sequence[Panel], several: Sequence[ScenarioResult]) -> Figur
         ax.grid(axis="y", visible=False)
         ax.grid(axis="x", color=GRID, linewidth=0.7)
         ax.axvline(0.0, color=INK, linewidth=0.8)
-        for k, (_, row) in enumerate(rows):
-            if row is None:
+        # Rows are of the one scenario, or one of each.
+        whose = several if len(several) > 1 else [several[0]] * len(rows)
+        for k, ((_, row), one) in enumerate(zip(rows, whose, strict=True)):
+            if row is None and one.label == "C":
+                _say(ax, k, "C is of questions alone")
+            elif row is None:
                 _dot(ax, k, 0.0, 0.0, 0.0, settled=False)
                 _say(ax, k, "unchanged")
             else:
