@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from escalation_forecast.cli import records
 from escalation_forecast.cli.common import Json, QuestionsFile, group, read_questions
 from escalation_forecast.cli.output import print_item, print_json, print_rows
 from escalation_forecast.cli.priors import known_name
@@ -13,7 +14,10 @@ from escalation_forecast.cli.priors import known_name
 if TYPE_CHECKING:
     from escalation_forecast.question_file import Question
 
-questions_app = group("The questions that a forecast answers.")
+questions_app = group("The questions that a forecast answers, and what came of them.")
+questions_app.command()(records.resolve)
+questions_app.command()(records.score)
+questions_app.add_typer(records.crowd_app, name="crowd")
 
 
 @questions_app.command("list")
