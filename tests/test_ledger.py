@@ -13,6 +13,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, example, given, settings
@@ -179,6 +180,21 @@ def test_posterior_that_is_none_is_refused_and_not_run(
         ledger.publish(folder)
     assert ledger.runs().empty
     assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize("kind", ["link", "dataset", "soft"])
+def test_posterior_that_reads_other_files_is_refused(ledger: Ledger, tmp_path: Path, kind: str) -> None:
+    folder = run_folder(tmp_path / "made")
+    with h5py.File(folder / "posterior.nc", "a") as file:
+        if kind == "link":
+            file["posterior/stolen"] = h5py.ExternalLink("/etc/hostname", "/")
+        elif kind == "soft":
+            file["posterior/stolen"] = h5py.SoftLink("/prior")
+        else:
+            outside = [("/etc/hostname", 0, 8)]
+            file.create_dataset("posterior/stolen", (8,), "i1", external=outside)
+    with pytest.raises(DataError, match="takes `posterior/stolen` from another file"):
+        ledger.publish(folder)
 
 
 def test_links_are_refused(ledger: Ledger, tmp_path: Path) -> None:

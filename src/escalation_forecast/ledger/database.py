@@ -20,6 +20,14 @@ BUSY_SECONDS: Final = 60.0
 ATTEMPTS: Final = 8
 # Serialization failure, deadlock; https://www.postgresql.org/docs/15/errcodes-appendix.html
 AGAIN: Final = ("40001", "40P01")
+# A server that is gone without a word is found out within a minute, not in two hours.
+PATIENCE: Final = {
+    "connect_timeout": 10,
+    "keepalives_idle": 20,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 40_000,
+}
 # A server that is starting, stopping or out of connections will take the next attempt.
 SHUT: Final = ("57P01", "57P02", "57P03", "53300")
 
@@ -91,7 +99,8 @@ def _engine(url: sa.URL) -> sa.Engine:
     if url.get_backend_name() == "sqlite":
         return _sqlite(url)
     try:
-        return sa.create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+        own = {name: value for name, value in PATIENCE.items() if name not in url.query}
+        return sa.create_engine(url, pool_pre_ping=True, connect_args=own)
     except ModuleNotFoundError:
         raise LedgerError(
             "PostgreSQL needs the package psycopg; install the extra: pip install "

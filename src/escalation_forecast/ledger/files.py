@@ -95,11 +95,32 @@ def check_posterior(file: Path) -> None:
         raise DataError(f"{file} is no netCDF file, so the run is not published; run it again.")
     try:
         with h5py.File(file, "r") as opened:
-            whole = "posterior" in opened
+            outward = _outward(opened)
+            whole = outward is None and "posterior" in opened
     except (OSError, RuntimeError) as error:
         raise DataError(f"{file} is damaged ({error}), so the run is not published; run it again.") from None
+    if outward is not None:
+        raise DataError(
+            f"{file} takes `{outward}` from another file, so the run is not published; run it again."
+        )
     if not whole:
         raise DataError(f"{file} has no group `posterior`, so the run is not published; run it again.")
+
+
+def _outward(opened: Any) -> str | None:
+    """Name of something whose values lie in another file."""
+    import h5py
+
+    def visit(name: str, link: Any) -> str | None:
+        if not isinstance(link, h5py.HardLink):
+            return name
+        found = opened[name]
+        if isinstance(found, h5py.Dataset) and (found.is_virtual or found.external):
+            return name
+        return None
+
+    name: str | None = opened.visititems_links(visit)
+    return name
 
 
 class FileStore:
