@@ -15,6 +15,7 @@ from escalation_forecast.cli import (
     backtest,
     catalogue,
     data,
+    explain,
     history,
     reforecast,
     runs,
@@ -143,6 +144,7 @@ def forecast(
 
 app.command()(reforecast.reforecast)
 app.command()(backtest.backtest)
+app.command()(explain.explain)
 app.command()(skill.skill)
 app.add_typer(data.app, name="data")
 app.add_typer(history.app, name="history")
