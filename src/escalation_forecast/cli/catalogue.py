@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from escalation_forecast.question_file import Question
 
 questions_app = group("The questions that a forecast answers, and what came of them.")
-questions_app.command()(records.resolve)
-questions_app.command()(records.score)
-questions_app.add_typer(records.crowd_app, name="crowd")
 
 
 @questions_app.command("list")
@@ -51,3 +48,8 @@ def _question_record(question: Question) -> dict[str, Any]:
         "kind": get(question.rule).kind,
         **question.model_dump(mode="json", exclude={"id"}),
     }
+
+
+questions_app.command()(records.resolve)
+questions_app.command()(records.score)
+questions_app.add_typer(records.crowd_app, name="crowd")

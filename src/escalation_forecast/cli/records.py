@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 CONFLICT: Final = 1
 SHOWN: Final = 40
 
-crowd_app = group("Probabilities of others, scored beside the forecasts.")
+crowd_app = group("Probabilities of others.")
 
 
 def resolve(
@@ -101,11 +101,12 @@ def score(
     files: Files = DEFAULT_FILES,
     json: Json = False,
 ) -> None:
-    """Score the archived forecasts that were answered, beside base rates and what others said.
+    """Score the forecasts that were answered.
 
+    Beside them stand the base rates published with them, and what others said (`questions crowd import`).
     Brier score, and log score with probabilities no nearer to 0 or 1 than 0.005; less is better. Forecasts of
-    the same item are averaged first. Skill is said from 10 items on, and its 90 % interval, a bootstrap
-    of windows that do not overlap, from 5 of those.
+    the same item are averaged first. Skill is said from 10 items on, and its 90 % interval, a bootstrap of
+    windows that do not overlap, from 5 of those.
     """
     from escalation_forecast import records
 
@@ -117,7 +118,7 @@ def score(
 
 @crowd_app.callback()
 def crowd() -> None:
-    """Probabilities of others, scored beside the forecasts."""
+    """Probabilities of others."""
 
 
 @crowd_app.command("import")
@@ -129,7 +130,10 @@ def crowd_import(
     files: Files = DEFAULT_FILES,
     json: Json = False,
 ) -> None:
-    """Keep others' probabilities, scored by `questions score`; a file is taken whole or not at all."""
+    """Keep a file of probabilities.
+
+    They are scored by `questions score`. A file is taken whole or not at all.
+    """
     from escalation_forecast import records
 
     with opened(archive, files) as ledger:
