@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from escalation_forecast import realised
+from escalation_forecast.alerts import Alert, deliver
 from escalation_forecast.cli import app
 from escalation_forecast.ledger import Ledger
 from escalation_forecast.questions import bind, load_questions
@@ -35,6 +36,7 @@ from escalation_forecast.records.scores import independent
 from escalation_forecast.records.windows import Span
 from escalation_forecast.schema import DataError
 from escalation_forecast.store import Store
+from postgres_server import PostgresServer
 from run_folder import answer, run_folder
 
 TODAY = dt.date(2026, 11, 27)
@@ -551,6 +553,30 @@ def test_commands(ledger: Ledger, publish: Publish, tmp_path: Path) -> None:
     shown = run("score")
     assert "too few: 1 of 10 items" in shown.stdout
     assert "0.005" in shown.stdout
+
+
+@pytest.mark.slow
+def test_all_of_it_on_postgresql(
+    ledger: Ledger, publish: Publish, whole_store: Store, tmp_path: Path
+) -> None:
+    publish(ASKED, FORCE, "use-of-force/korea/12m", WAR)
+    alert = Alert("moved", "use-of-force", "warning", "It moved.")
+    with PostgresServer() as server, Ledger.open(server.database(), str(tmp_path / "runs")) as other:
+        other.publish(tmp_path / "runs" / str(ledger.runs()["run_id"].item()))
+        file = crowd(tmp_path / "c.csv", f"{FORCE},2024-11-30,Club,0.5,poll")
+        for archive in (ledger, other):
+            assert resolve(archive, whole_store, today=TODAY).new
+            resolve_by_hand(archive, whole_store, WAR, True, evidence="Seen.", source=PAGE, today=TODAY)
+            given: dict[str, Any] = {"evidence": "Seen.", "source": PAGE, "today": TODAY, "correct": "No."}
+            resolve_by_hand(archive, whole_store, WAR, False, **given)
+            import_crowd(archive, file, today=TODAY)
+            delivered = deliver(archive, "", [alert, alert], file=tmp_path / "alerts.jsonl")
+            assert (len(delivered.new), delivered.sent) == (1, 1)
+            assert deliver(archive, "", [alert]).new == ()
+        assert running_score(other) == running_score(ledger)
+        assert stored(other) == stored(ledger)
+        for table in ("resolutions", "scores", "crowd"):
+            pd.testing.assert_frame_equal(other.table(table), ledger.table(table))
 
 
 def test_conflict_ends_with_one(
