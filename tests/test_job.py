@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 from escalation_forecast import archive, pipeline
 from escalation_forecast.cli import app
+from escalation_forecast.explain import Explanation, Part, Why
 from escalation_forecast.fit import ConvergenceError, Settings
 from escalation_forecast.job import MEANINGS, Code, Outcome, read_config, run_job, work
 from escalation_forecast.job.budget import OverBudget, Terminated, Watch, guarded, peak_memory_gb
@@ -317,6 +318,30 @@ def test_explanation_that_breaks_does_not_stop_the_job(root: Path) -> None:
     with opened(root) as ledger:
         rows = ledger.table("steps", step="explain", state="failed")
     assert list(rows["note"]) == ["ZeroDivisionError: no weights"]
+
+
+def test_explanation_is_kept_and_found_out_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def explained(_: Any, run_id: str, previous: str, **given: Any) -> Explanation:
+        calls.append(given)
+        parts = (Part("news", "news of gpr_country", 0.02, 0.001), Part("sampling", "sampling", -0.01, 0.002))
+        why = Why("use-of-force/korea/12m", "Use of force", "korea", "binary", 0.1, 0.11, parts)
+        return Explanation(run_id, previous, "2026-11-27", "2026-10-27", (why,), pd.DataFrame(), ())
+
+    monkeypatch.setattr("escalation_forecast.explain.explain", explained)
+    first = job(root)
+    (root / "figures.txt").write_text("two")
+    second = job(root, changes={"explain": work.explain})
+    with opened(root) as ledger:
+        rows = ledger.table("explanations", run_id=second.run_id, previous_id=first.run_id)
+        (note,) = ledger.table("steps", step="explain", state="done")["note"]
+        new, old = ledger.get(second.run_id), ledger.get(first.run_id)
+        assert work.explain(ledger, new, old, read(config(root))) == "was there already"
+    assert list(rows["kind"]) == ["news", "sampling"]
+    assert note
+    assert len(calls) == 1
+    assert set(calls[0]) == {"store", "questions"}
 
 
 def test_bug_is_an_exit_code_and_a_traceback_in_the_log(root: Path) -> None:

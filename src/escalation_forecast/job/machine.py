@@ -27,7 +27,7 @@ from escalation_forecast.job.codes import Code
 from escalation_forecast.job.config import Config
 from escalation_forecast.job.content import Asked
 from escalation_forecast.job.log import Bridge, Log
-from escalation_forecast.job.trail import DONE, FAILED, SKIPPED, Trail, job_name
+from escalation_forecast.job.trail import DONE, FAILED, Trail, job_name
 from escalation_forecast.job.work import Tools
 from escalation_forecast.ledger import Ledger, LedgerError, LockedError
 from escalation_forecast.schema import DataError
@@ -395,8 +395,6 @@ class _Job:
             with self.trail("explain") as step:
                 try:
                     step.note = self.tools.explain(ledger, run, previous, asked)
-                except NotImplementedError as error:
-                    step.state, step.note = SKIPPED, str(error)
                 except LedgerError:
                     raise
                 except Exception as error:

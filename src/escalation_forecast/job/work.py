@@ -6,7 +6,6 @@ import dataclasses
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -124,11 +123,18 @@ def longer(settings: Settings, warm_up: float, target_accept: float) -> Settings
 
 
 def explain(ledger: Ledger, run: RunRecord, previous: RunRecord, asked: Asked) -> str:
-    """Why answers moved since the previous run, into the archive; what was found, in a sentence."""
-    module = import_module("escalation_forecast.explain")
-    if (explained := getattr(module, "explain", None)) is None:
-        raise NotImplementedError("not available")
-    return str(explained(ledger, run.run_id, previous.run_id))
+    """Why answers moved since the previous run, into the archive; what moved most, in a sentence.
+
+    What is in the archive already is not found out again: it may take a fit.
+    """
+    if len(ledger.table("explanations", run_id=run.run_id, previous_id=previous.run_id)):
+        return "was there already"
+    from escalation_forecast.explain import explain as explained
+
+    found = explained(ledger, run.run_id, previous.run_id, store=asked.store, questions=list(asked.questions))
+    ledger.put("explanations", found.rows())
+    most = found.largest(1)
+    return found.words(most[0].answer) if most else f"{len(found.answers)} answers, none of them moved"
 
 
 def late(asked: Asked) -> list[Any]:
