@@ -313,7 +313,7 @@ def test_news_moves_by_its_loading(at: Scenarios) -> None:
     loaded = list(news.index[~news["anchor"]])
     slope = ground.draws["news_loading"][:, loaded.index("news_korea")] * items.loc["news_korea", "sd"]
     assert gain[:, 5] == pytest.approx(0.7 * slope)
-    moved = ground._news(one, ground.added(one))
+    moved = ground._news(ground.news_gain(one, ground.added(one)))
     assert moved is not None
     before, after = (
         array.sel(indicator="news_korea").transpose("chain", "draw", "month").to_numpy().reshape(*gain.shape)
@@ -433,6 +433,21 @@ def test_a_single_effect_has_the_sign_of_its_size(at: Scenarios) -> None:
     assert NOT_SETTLED in force.words
 
 
+def test_a_slope_of_either_sign_settles_nothing(at: Scenarios) -> None:
+    """Tension moves troops by a slope that is as likely negative as positive, whatever the size."""
+    found = with_lever(at, lever(effect("latent", "ukraine_nato", mu=-1.0))).run("own")
+    row = found["troops/12m"]
+    lower = float((at.ground.draws["stock_threat"][:, 0] > 0).mean())
+    assert 0.4 < lower < 0.6
+    assert row.change.lowers == pytest.approx(lower, abs=0.02)  # type: ignore[union-attr]
+    pushes = at.ground.outcome(shifts(at, effect("latent", "ukraine_nato", mu=-1.0))).pushes
+    assert (pushes["troops-exceed/5000/12m"] < 0).mean() == pytest.approx(lower, abs=0.02)
+    assert not row.change.settled  # type: ignore[union-attr]
+    growth = found["growth/RUS/2028"].change
+    assert growth is not None
+    assert growth.high - growth.low > 0.5 * abs(growth.mean)
+
+
 def test_an_interval_off_zero_is_not_said_to_settle_nothing(at: Scenarios) -> None:
     found = with_lever(at, lever(effect("latent", "korea", mu=-0.5, sigma=0.05))).run("own")
     row = found["use-of-force/korea/12m"]
@@ -549,12 +564,12 @@ def test_a_wrong_grid_is_refused_before_anything_runs(
 
 
 def test_results_are_written_as_tables_and_pictures(at: Scenarios, tmp_path: Path) -> None:
-    found = [at.run("mediation"), at.run("china-budget")] if "china-budget" in at.names else []
+    found = [at.run("mediation"), at.run("clash-in-korea")] if "clash-in-korea" in at.names else []
     written = write_results(found, tmp_path)
     assert {path.name for path in written} >= {
         "scenarios.csv",
         "mediation-risk.png",
-        "china-budget-changes.png",
+        "clash-in-korea-changes.png",
     }
     table = pd.read_parquet(tmp_path / "scenarios.parquet")
     assert set(table["label"]) == {"S", "C"}
@@ -569,7 +584,7 @@ def texts(axes: Any) -> list[str]:
 
 
 def test_several_scenarios_have_a_panel_for_each_answer(at: Scenarios) -> None:
-    found = [at.run(name) for name in ("troop-withdrawal", "mediation", "china-budget")]
+    found = [at.run(name) for name in ("troop-withdrawal", "mediation", "clash-in-korea")]
     answers = ["wider-war/any/12m", "war/korea/12m"]
     figure = plot_changes(found, answers)
     assert [ax.get_title(loc="left").split(",")[0] for ax in figure.axes] == answers
@@ -595,7 +610,7 @@ def test_a_risk_that_does_not_move_is_said_and_not_drawn(at: Scenarios) -> None:
 
 
 def test_text_and_table_say_how_c_was_found_and_leave_out_blank_columns(at: Scenarios) -> None:
-    learned = at.run("china-budget")
+    learned = at.run("clash-in-korea")
     assert learned.conditional is not None
     for shown in (learned.words(), unescape(learned._repr_html_())):
         assert learned.conditional.verdict in shown
@@ -614,9 +629,9 @@ def test_the_page_has_the_levers_of_the_file_and_changes_by_label(at: Scenarios,
     twin.write_text(page.read_text(encoding="utf-8"), encoding="utf-8")
     write_page(twin)
     assert twin.read_text(encoding="utf-8") == page.read_text(encoding="utf-8")
-    rows = result_table([at.run("mediation"), at.run("china-budget")], ["wider-war/any/12m"]).splitlines()
+    rows = result_table([at.run("mediation"), at.run("clash-in-korea")], ["wider-war/any/12m"]).splitlines()
     assert "not settled" in rows[2]
-    assert rows[3].startswith("| `china-budget` | C | C ")
+    assert rows[3].startswith("| `clash-in-korea` | C | C ")
 
 
 def test_commands(at: Scenarios, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from escalation_forecast.scenario.result import ScenarioResult
 
 
 def write_results(results: Sequence[ScenarioResult], folder: Path | str) -> list[Path]:
-    """``scenarios.csv`` and ``.parquet`` with all rows, and of each scenario two pictures.
+    """``scenarios.csv`` and ``.parquet`` with all rows, and of each scenario a picture or two.
 
     Returns
     -------
@@ -31,7 +31,7 @@ def write_results(results: Sequence[ScenarioResult], folder: Path | str) -> list
     table.to_parquet(written[1], index=False)
     for one in results:
         for kind, figure in (("changes", plot_changes(one)), ("risk", plot_fans(one))):
-            if kind == "risk" and one.label == "C":
+            if kind == "risk" and not any(row.id.startswith("risk/") for row in one.readouts):
                 continue
             path = folder / f"{one.name}-{kind}.png"
             figure.savefig(path)

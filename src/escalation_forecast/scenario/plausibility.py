@@ -152,7 +152,7 @@ def check_support(futures: Futures, figures: Sequence[Figure]) -> tuple[tuple[Ra
             raise DataError(
                 f"{figure} is beyond what the model can speak of: a value this {way} comes in "
                 f"{_of(one.tail, values)} futures, fewer than 1 in 1,000; the nearest that it can is "
-                f"{one.limit:,.4g} ({rank} percentile)."
+                f"{_number(one.limit)} ({rank} percentile)."
             )
         found.append(one)
         scores += one.side * _scores(values)
@@ -161,7 +161,8 @@ def check_support(futures: Futures, figures: Sequence[Figure]) -> tuple[tuple[Ra
     if joint < RAREST:
         share = float(np.quantile(scores, 1.0 - RAREST)) / own
         nearer = ", ".join(
-            f"{one.figure.of} {_at(futures, one.figure, share):,.4g} in {one.figure.when}" for one in found
+            f"{one.figure.of} {_number(_at(futures, one.figure, share))} in {one.figure.when}"
+            for one in found
         )
         raise DataError(
             f"The figures together are beyond what the model can speak of: all of them this far out come in "
@@ -271,6 +272,11 @@ def _at(futures: Futures, figure: Figure, share: float) -> float:
 def _of(share: float, values: np.ndarray) -> str:
     hits = round(share * values.size)
     return f"{hits or 'none'} of {values.size:,}"
+
+
+def _number(value: float) -> str:
+    """Four digits, without powers of ten."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _percent(share: float) -> str:

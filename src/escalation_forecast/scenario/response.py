@@ -1,8 +1,9 @@
 """How answers respond to effects whose size is uncertain, and what would cancel them.
 
-Each draw has its own size of every effect, so that the change of an answer, regressed on these sizes
-without a constant (no effect, no change), gives the change that each size would bring. Its distribution
-over the sizes is the interval of the change; the noise of the regression is part of it.
+Each draw has its own size of every effect. Where an answer is about growth, news or troops, these sizes and
+the parameters of the draw make a push of that quantity; elsewhere the sizes themselves are the push. The
+change of an answer, regressed on its push without a constant (no push, no change), gives the change that each
+push would bring. Its distribution is the interval of the change; the noise of the regression is part of it.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ def respond(change: np.ndarray, sizes: np.ndarray, shape: tuple[int, int], seed:
     Parameters
     ----------
     change : (draw,), with the effects less without.
+    sizes : of the effects, or of what they make of the quantity that the answer is about.
     shape : (chain, draw).
     """
     if not np.any(change):
@@ -59,6 +61,15 @@ def respond(change: np.ndarray, sizes: np.ndarray, shape: tuple[int, int], seed:
     fitted = _fitted(change, sizes, seed)
     low, high = np.quantile(fitted, INTERVAL)
     return Change(found.value, found.mcse, float(low), float(high), float((fitted < 0.0).mean()))
+
+
+def spread(change: np.ndarray, shape: tuple[int, int]) -> Change:
+    """The change of a quantity that each draw knows without chance events, (draw,): its own distribution."""
+    if not np.any(change):
+        return NO_CHANGE
+    found = weighted_mean(change.reshape(shape), np.ones(shape))
+    low, high = np.quantile(change, INTERVAL)
+    return Change(found.value, found.mcse, float(low), float(high), float((change < 0.0).mean()))
 
 
 def _fitted(change: np.ndarray, sizes: np.ndarray, seed: int) -> np.ndarray:

@@ -81,6 +81,9 @@ class Row:
         if self.change.mean == 0.0 and self.change.low == self.change.high == 0.0:
             return f"{self.id}: unchanged at {_value(self.before, self.unit)}."
         c = self.change
+        if not _clear(self):
+            start = f"{self.id}: {_value(self.before, self.unit)}"
+            return f"{start}; what changes is within Monte Carlo error."
         ends = _ends(c, self.unit)
         start = f"{self.id}: {_value(self.before, self.unit)}, {_moved(c.mean, self.unit)} (80 % {ends})"
         chance = f"the chance that it is {_side(c)} is {_chance(c)}"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,8 @@ from scipy.special import expit, logit
 from escalation_forecast import forecast
 from escalation_forecast.indicator_rows import LATENTS, LOG_OFFSET
 from escalation_forecast.questions import Item, draws
-from escalation_forecast.scenario.effects import Shifts
+from escalation_forecast.scenario.effects import Shifts, hidden_shifts
+from escalation_forecast.scenario.response import Slope, hidden_slope
 from escalation_forecast.schema import THEATRES, DataError
 from escalation_forecast.update.updater import kind_of, war_values
 from escalation_forecast.war_chain import JOINERS
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 FORCE: Final = 4.0  # ladder level
 DISPLAY: Final = 3.0
 TROOPS: Final = "dprk_troops"
+HIDDEN_SD: Final = 0.25  # of the hidden moves that tipping points are measured with
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +46,14 @@ class Outcome:
     Attributes
     ----------
     values : what each draw says about each question, (draw,); only of those that something moves.
+    pushes : (draw, push) of the quantity that a question is about, where it is growth, news or troops.
     latents : (draw, latent, month ahead) what is added, coupling included.
     force, anything : (draw, theatre, month ahead) chance of use of force, and of any threat, display or use.
     growth : (draw, state, year) points of growth added, from the first year ahead on.
     """
 
     values: dict[str, np.ndarray]
+    pushes: dict[str, np.ndarray]
     latents: np.ndarray
     force: np.ndarray
     anything: np.ndarray
@@ -113,6 +117,16 @@ class Ground:
         ladder = self._ladder_values(war.force, self.anything)
         return ladder | self._path_values(self.paths, self.items) | self._war_values(self.chains)
 
+    @cached_property
+    def hidden(self) -> dict[str, Slope]:
+        """Change of each answer per sd of a hidden move of each latent."""
+        shifts = hidden_shifts(LATENTS, self.draws.n, len(self.months), self.updater.seed, HIDDEN_SD)
+        return {
+            name: hidden_slope(after - self.values[name], shifts.sizes)
+            for name, after in self.outcome(shifts).values.items()
+            if np.isfinite(after).all()
+        }
+
     @property
     def items(self) -> tuple[Item, ...]:
         return tuple(item for item in self.updater.items if not item.decided)
@@ -127,7 +141,8 @@ class Ground:
         values: dict[str, np.ndarray] = {}
         if not np.array_equal(force, war.force) or not np.array_equal(anything, self.anything):
             values |= self._ladder_values(force, anything)
-        values |= self._moved_paths(shifts, added, growth)
+        read, pushes = self._moved_paths(shifts, added, growth)
+        values |= read
         if np.any(moved) or shifts.of("war") or shifts.of("joining"):
             chains = replace(
                 self.chains,
@@ -139,7 +154,7 @@ class Ground:
                 ),
             )
             values |= self._war_values(chains)
-        return Outcome(values, added, force, anything, growth)
+        return Outcome(values, pushes, added, force, anything, growth)
 
     # --- latents --------------------------------------------------------------------------------
 
@@ -262,12 +277,15 @@ class Ground:
 
     # --- stored paths ---------------------------------------------------------------------------
 
-    def _moved_paths(self, shifts: Shifts, added: np.ndarray, growth: np.ndarray) -> dict[str, np.ndarray]:
-        """Answers that read the stored paths, where these move."""
+    def _moved_paths(
+        self, shifts: Shifts, added: np.ndarray, growth: np.ndarray
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Answers that read the stored paths, where these move, and the pushes behind them."""
         moved: dict[str, xr.DataArray] = {}
         if np.any(growth):
             moved["growth_print"] = self._prints(growth)
-        levels = self._news(shifts, added)
+        gains = self.news_gain(shifts, added)
+        levels = self._news(gains)
         if levels is not None:
             moved["indicator_level"] = levels
         if TROOPS in self.paths:
@@ -275,10 +293,23 @@ class Ground:
             if np.any(gain):
                 stored = self.paths[TROOPS]
                 moved[TROOPS] = stored * np.exp(self.draws.unflatten(gain)).astype(np.float32)
+                gains[TROOPS] = gain
         if not moved:
-            return {}
+            return {}, {}
         touched = [item for item in self.items if kind_of(item) == "paths" and _reads(item) in moved]
-        return self._path_values(self.paths.assign(moved), touched)
+        pushes = {item.id: self._push(item, gains, growth) for item in touched}
+        return self._path_values(self.paths.assign(moved), touched), pushes
+
+    def _push(self, item: Item, gains: dict[str, np.ndarray], growth: np.ndarray) -> np.ndarray:
+        """What an answer's own quantity gains (draw, push): the mean of its months, or growth by state."""
+        sp = self.panel.spending
+        if not item.years:
+            name = TROOPS if _reads(item) == TROOPS else str(item.params.indicator)
+            gain = gains.get(name, np.zeros((self.draws.n, len(self.months))))
+            return np.asarray(gain[:, self.months.isin(item.months)].mean(axis=1, keepdims=True))
+        until = item.years[-1] - int(sp.years[0]) + 1
+        rows = [sp.states.index(state) for state in _states(item.params) if state in sp.states]
+        return np.asarray(growth[:, rows, :until].sum(axis=2))
 
     def _path_values(self, paths: xr.Dataset, items: tuple[Item, ...] | list[Item]) -> dict[str, np.ndarray]:
         asked = [item for item in items if kind_of(item) == "paths"]
@@ -314,8 +345,7 @@ class Ground:
                 found[str(name)] = gain
         return found
 
-    def _news(self, shifts: Shifts, added: np.ndarray) -> xr.DataArray | None:
-        gains = self.news_gain(shifts, added)
+    def _news(self, gains: dict[str, np.ndarray]) -> xr.DataArray | None:
         stored = self.paths["indicator_level"]
         names = [name for name in gains if name in stored["indicator"].to_numpy()]
         if not names:
@@ -336,6 +366,14 @@ class Ground:
         # A month's risk moves the number of the month after.
         before = np.concatenate([np.zeros((len(risk), 1)), risk[:, :-1]], axis=1)
         return np.asarray(threat * np.cumsum(before, axis=1) + shifts.of("stock").get(TROOPS, 0.0))
+
+
+def _states(params: Any) -> list[str]:
+    """The states that a rule about years reads."""
+    one = [params.state] if hasattr(params, "state") else []
+    pairs = [params.dyad] if hasattr(params, "dyad") else list(getattr(params, "dyads", ()))
+    both = [state for pair in pairs for state in pair.split("-")]
+    return list(dict.fromkeys([*one, *getattr(params, "states", ()), *both]))
 
 
 def _reads(item: Item) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -15,7 +14,7 @@ import pandas as pd
 from escalation_forecast import forecast
 from escalation_forecast.indicator_rows import LATENTS
 from escalation_forecast.questions import Item
-from escalation_forecast.scenario.effects import Shifts, hidden_shifts, shifts_of
+from escalation_forecast.scenario.effects import Shifts, shifts_of
 from escalation_forecast.scenario.levers import (
     LONGEST,
     Book,
@@ -26,7 +25,7 @@ from escalation_forecast.scenario.levers import (
     load_scenarios,
 )
 from escalation_forecast.scenario.readouts import readouts
-from escalation_forecast.scenario.response import Slope, hidden_slope, respond, tipping_point
+from escalation_forecast.scenario.response import respond, spread, tipping_point
 from escalation_forecast.scenario.result import BEYOND, Label, Row, ScenarioResult
 from escalation_forecast.scenario.structural import Ground, Outcome
 from escalation_forecast.schema import THEATRES, DataError
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from escalation_forecast.archive import Run
     from escalation_forecast.scenario.conditional import Conditional
 
-HIDDEN_SD: Final = 0.25  # of the hidden moves that tipping points are measured with
 FANS: Final = (0.1, 0.5, 0.9)
 NEGLIGIBLE: Final = 1e-3  # part of a quantity below which its change is not listed
 EXPOSED: Final = 0.25  # share of a state's exposure from which a theatre counts as touched
@@ -155,7 +153,9 @@ class Scenarios:
         structural: bool,
     ) -> tuple[Row, ...]:
         ground, found = self.ground, []
-        learned = {} if news is None else {one.item.id: one for one in news.answers}
+        # Weights that do not do give numbers too, which nobody should see.
+        told = news is not None and not news.needs_refit
+        learned = {one.item.id: one for one in news.answers} if news is not None and told else {}
         for item in ground.items:
             stored = summary_value(ground.updater.stored[item.id])
             beside = learned.get(item.id)
@@ -174,17 +174,16 @@ class Scenarios:
             if not np.isfinite(moved).all():
                 found.append(Row(*common, None, None, c, mcse, "no forecast", item))
                 continue
-            change = respond(moved, shifts.sizes, ground.draws.shape, ground.updater.seed)
-            tipping = tipping_point(change, self.hidden.get(item.id), touched)
+            pushes = outcome.pushes.get(item.id, shifts.sizes)
+            change = respond(moved, pushes, ground.draws.shape, ground.updater.seed)
+            tipping = tipping_point(change, self.ground.hidden.get(item.id), touched)
             found.append(Row(*common, change, tipping, c, mcse, "", item))
         return tuple(found)
 
     def _readouts(self, outcome: Outcome, shifts: Shifts) -> tuple[Row, ...]:
         found = []
         for one in readouts(self.ground, outcome, shifts):
-            change = respond(
-                one.after - one.before, shifts.sizes, self.ground.draws.shape, self.ground.updater.seed
-            )
+            change = spread(one.after - one.before, self.ground.draws.shape)
             before = float(one.before.mean())
             if max(abs(change.low), abs(change.high)) > NEGLIGIBLE * abs(before):
                 found.append(Row(one.id, one.title, one.unit, before, change))
@@ -196,18 +195,6 @@ class Scenarios:
         end = pd.Timestamp(item.years[-1], 12, 1) if item.years else item.end
         assert end is not None
         return (end.year - now.year) * 12 + end.month - now.month
-
-    @cached_property
-    def hidden(self) -> dict[str, Slope]:
-        """Change of each answer per sd of a hidden move of each latent."""
-        ground = self.ground
-        shifts = hidden_shifts(LATENTS, ground.draws.n, len(ground.months), ground.updater.seed, HIDDEN_SD)
-        outcome = ground.outcome(shifts)
-        return {
-            name: hidden_slope(after - ground.values[name], shifts.sizes)
-            for name, after in outcome.values.items()
-            if np.isfinite(after).all()
-        }
 
     def _touched(self, shifts: Shifts) -> list[int]:
         """Positions of the latents of the theatres that a scenario works in."""
