@@ -132,7 +132,7 @@ def diff(
     files: Files = DEFAULT_FILES,
     json: Json = False,
 ) -> None:
-    """Compare two runs: inputs that differ, and answers by how far they moved."""
+    """Compare two runs: inputs, and answers by change."""
     from escalation_forecast.ledger.compare import compare
 
     with _opened(archive, files) as ledger:
@@ -176,7 +176,9 @@ def verify(
     files: Files = DEFAULT_FILES,
     json: Json = False,
 ) -> None:
-    """Check every file against what was published, and look for halves and orphans.
+    """Check all files; look for halves and orphans.
+
+    Every file is compared with the checksum it was published with.
 
     Exit code 1 if anything is wrong.
     """
@@ -188,7 +190,7 @@ def verify(
     else:
         for fault in faults:
             typer.echo(str(fault))
-        typer.echo(f"{len(faults)} found in an archive of {n:,} runs" if faults else f"{n:,} runs, all well")
+        typer.echo(_counted(len(faults), n))
     if faults:
         raise typer.Exit(FAULTY)
 
@@ -201,7 +203,7 @@ def export(
     files: Files = DEFAULT_FILES,
     json: Json = False,
 ) -> None:
-    """Copy a run out of the archive, its checksums verified on the way."""
+    """Copy a run out, its checksums verified."""
     from escalation_forecast.ledger.copies import export as copy_out
 
     with _opened(archive, files) as ledger:
@@ -217,7 +219,10 @@ def prune(
     files: Files = DEFAULT_FILES,
     json: Json = False,
 ) -> None:
-    """Remove the draws of old drafts. Published runs and all summaries stay."""
+    """Remove the draws of old drafts.
+
+    Published runs and all summaries stay.
+    """
     with _opened(archive, files) as ledger:
         gone = ledger.prune(keep, dry_run=dry_run)
     if json:
@@ -236,9 +241,9 @@ def add(
     files: Files = DEFAULT_FILES,
     json: Json = False,
 ) -> None:
-    """Register run folders in the archive, drafts as drafts and `<id>.failed` as failures.
+    """Register run folders in the archive.
 
-    One that does not lie under --files is copied there. A run that is there already stays as it is.
+    Drafts are registered as drafts, `<id>.failed` as failures. One that does not lie under --files is copied there. A run that is there already stays as it is.
     """
     from escalation_forecast.archive import load_run
 
@@ -301,6 +306,12 @@ def _asked(answers: Any, names: list[str]) -> None:
     for name in names:
         if name not in known:
             raise DataError(f"The run has no answer `{name}`{nearest(name, known)}.")
+
+
+def _counted(faults: int, runs: int) -> str:
+    if not faults:
+        return f"{runs:,} runs, all well"
+    return f"{faults} fault{'s' if faults > 1 else ''} in an archive of {runs:,} runs"
 
 
 def _value(row: Mapping[Any, Any]) -> tuple[str, str]:
