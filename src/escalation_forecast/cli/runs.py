@@ -243,7 +243,8 @@ def add(
 ) -> None:
     """Register run folders in the archive.
 
-    Drafts are registered as drafts, `<id>.failed` as failures. One that does not lie under --files is copied there. A run that is there already stays as it is.
+    Drafts are registered as drafts, `<id>.failed` as failures. One that does not lie under --files is copied
+    there. A run that is there already stays as it is.
     """
     from escalation_forecast.archive import load_run
 
