@@ -128,7 +128,7 @@ def moved(
             if change.beyond(limits):
                 changes.setdefault(str(entry["question"]), []).append(change)
     return [
-        Alert("moved", plain(question), "warning", _moved_words(parts, summary, previous))
+        Alert("moved", plain(question), "warning", _moved_words(parts, previous))
         for question, parts in changes.items()
     ]
 
@@ -216,7 +216,7 @@ def _error(entry: Mapping[str, Any]) -> float:
     return math.sqrt(max(p * (1 - p), 1 / FEW_DRAWS) / FEW_DRAWS)
 
 
-def _moved_words(parts: Sequence[_Change], summary: Mapping[str, Any], previous: Mapping[str, Any]) -> str:
+def _moved_words(parts: Sequence[_Change], previous: Mapping[str, Any]) -> str:
     most = max(parts, key=lambda change: (change.size, change.log_odds))
     entry = most.new
     words = (
@@ -224,10 +224,7 @@ def _moved_words(parts: Sequence[_Change], summary: Mapping[str, Any], previous:
         f"({100 * (most.p - most.q):+.2g} points, MC error {100 * most.mcse:.1g})"
     )
     if entry.get("resolves_on") != most.old.get("resolves_on"):
-        words += (
-            f"; part of it may be time: its window is that of an as-of date of {summary.get('as_of')} and no "
-            f"longer of {previous.get('as_of')}"
-        )
+        words += "; its window moved on with the as-of date, so part of it may be time"
     if len(parts) > 1:
         words += f"; {len(parts) - 1} more of its answers moved"
     return plain(f"{words}.")
