@@ -12,41 +12,21 @@ from typing import Any
 
 import ipywidgets
 import numpy as np
-import pandas as pd
 import pytest
 
-from escalation_forecast import explore, pipeline
+from escalation_forecast import explore
 from escalation_forecast.explorer import Explorer, explorer, page
 from escalation_forecast.explorer.curves import weighted_density
 from escalation_forecast.explorer.knobs import HOME, Position, moved_numbers, numbers
 from escalation_forecast.explorer.widget import Panel
-from escalation_forecast.panel import build_panel
 from escalation_forecast.prior_law import law, to_free
 from escalation_forecast.priors import Priors
-from escalation_forecast.questions import load_questions
 from escalation_forecast.schema import THEATRES, DataError
-from escalation_forecast.store import Store
 from escalation_forecast.update import Updater
 from escalation_forecast.update import refit as refit_module
-from test_update import DAY, stand_in
 
 QUESTIONS = ("arms-race-annual", "use-of-force", "wider-war")
 ARMS, WAR = "arms-race-annual/2026", "wider-war/any/12m"
-
-
-@pytest.fixture(scope="module")
-def updater(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Updater]:
-    store = Store.embedded().as_of(DAY)
-    trace = stand_in(build_panel(store, pd.Timestamp(DAY)), Priors.default())
-    questions = [question for question in load_questions() if question.id in QUESTIONS]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("escalation_forecast.compile.compile_model", lambda _: None)
-        patch.setattr("escalation_forecast.report.plots.save_plots", lambda *_: [])
-        patch.setattr(pipeline, "sample", lambda *_: trace)
-        patch.setattr("escalation_forecast.war_paths.FUTURES", 4000)
-        out = tmp_path_factory.mktemp("runs")
-        run = pipeline.run_forecast(store, as_of=DAY, out=out, draft=True, horizon=12, questions=questions)
-        yield Updater.of(run.folder, store=store, questions=questions)
 
 
 @pytest.fixture(scope="module")
@@ -55,16 +35,16 @@ def made(updater: Updater) -> Explorer:
 
 
 @pytest.fixture
-def panel(made: Explorer) -> Panel:
+def shown(made: Explorer) -> Panel:
     made.question = WAR
     return Panel(made)
 
 
-def added(panel: Panel, name: str) -> tuple[Any, Any, Any]:
+def added(shown: Panel, name: str) -> tuple[Any, Any, Any]:
     """The controls of one prior, put there by those of the panel."""
-    panel.other.value = name
-    panel.add.click()
-    return panel.sliders[name]
+    shown.other.value = name
+    shown.add.click()
+    return shown.sliders[name]
 
 
 def far(name: str) -> dict[str, Position]:
@@ -197,91 +177,91 @@ def test_page_says_where_weights_fail(made: Explorer) -> None:
     assert "+2 sd: fit again" in page.svg_row(row)
 
 
-def test_sliders_move_the_answer_and_reset_restores_it(panel: Panel, made: Explorer) -> None:
-    start = panel.result.value
-    assert list(panel.sliders) == list(made.top())
-    place, width, text = added(panel, "joining_logit")
+def test_sliders_move_the_answer_and_reset_restores_it(shown: Panel, made: Explorer) -> None:
+    start = shown.result.value
+    assert list(shown.sliders) == list(made.top())
+    place, width, text = added(shown, "joining_logit")
     said = text.value
     place.value = 0.5
-    assert panel.view is not None
-    assert panel.view.after == made.view({"joining_logit": Position(0.5)}).after
-    assert panel.shown.value == "joining_logit"
-    assert "[priors.joining_logit]" in panel.toml.value
-    assert 'role="img"' in panel.plot.value
+    assert shown.view is not None
+    assert shown.view.after == made.view({"joining_logit": Position(0.5)}).after
+    assert shown.shown.value == "joining_logit"
+    assert "[priors.joining_logit]" in shown.toml.value
+    assert 'role="img"' in shown.plot.value
     assert text.value != said
     assert width is not None
     width.value = 2.0
-    assert panel.positions["joining_logit"] == Position(0.5, 2.0)
-    panel.reset.click()
-    assert panel.result.value == start
+    assert shown.positions["joining_logit"] == Position(0.5, 2.0)
+    shown.reset.click()
+    assert shown.result.value == start
     assert (place.value, width.value, text.value) == (0.0, 1.0, said)
-    assert list(panel.sliders) == list(made.top())
-    assert panel.toml.value == explorer.NOTHING
+    assert list(shown.sliders) == list(made.top())
+    assert shown.toml.value == explorer.NOTHING
 
 
-def test_another_question_keeps_what_is_moved(panel: Panel) -> None:
-    added(panel, "growth_drift")[0].value = 0.5
-    panel.question.value = ARMS
-    assert panel.view is not None
-    assert panel.view.item.id == ARMS
-    assert panel.sliders["growth_drift"][0].value == 0.5
-    assert panel.view.after != panel.view.before
+def test_another_question_keeps_what_is_moved(shown: Panel) -> None:
+    added(shown, "growth_drift")[0].value = 0.5
+    shown.question.value = ARMS
+    assert shown.view is not None
+    assert shown.view.item.id == ARMS
+    assert shown.sliders["growth_drift"][0].value == 0.5
+    assert shown.view.after != shown.view.before
 
 
 def test_fits_again_only_when_pressed(
-    panel: Panel, made: Explorer, updater: Updater, monkeypatch: pytest.MonkeyPatch
+    shown: Panel, made: Explorer, updater: Updater, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Any] = []
 
     def fit(_: Any, priors: Priors, settings: Any, progress: Any) -> Any:
         asked.append(priors)
         progress(5, 10, 1)
-        assert (panel.progress.value, panel.progress.max) == (5, 10)
-        assert "1 diverged" in panel.note.value
+        assert (shown.progress.value, shown.progress.max) == (5, 10)
+        assert "1 diverged" in shown.note.value
         raise DataError("The sampler finds no place to start from.")
 
     monkeypatch.setattr(refit_module, "refit", fit)
-    assert panel.fit.layout.display == "none"
-    place, width, _ = added(panel, "phi[taiwan]")
+    assert shown.fit.layout.display == "none"
+    place, width, _ = added(shown, "phi[taiwan]")
     place.value, width.value = 2.0, 0.5
-    assert panel.fit.layout.display == ""
-    assert "Fit again: " in panel.result.value
+    assert shown.fit.layout.display == ""
+    assert "Fit again: " in shown.result.value
     assert not asked
-    panel.fit.click()
-    assert asked == [made.priors(panel.positions)]
-    assert "The sampler finds no place to start from." in panel.error.value
-    panel.reset.click()
-    assert panel.error.value == ""
+    shown.fit.click()
+    assert asked == [made.priors(shown.positions)]
+    assert "The sampler finds no place to start from." in shown.error.value
+    shown.reset.click()
+    assert shown.error.value == ""
 
 
-def test_what_goes_wrong_is_said_and_not_swallowed(panel: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_goes_wrong_is_said_and_not_swallowed(shown: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(error: Exception) -> Any:
         def fail(*_: Any, **__: Any) -> Any:
             raise error
 
         return fail
 
-    place = added(panel, "joining_logit")[0]
-    monkeypatch.setattr(panel.explorer, "view", broken(DataError("<b> is no prior.")))
+    place = added(shown, "joining_logit")[0]
+    monkeypatch.setattr(shown.explorer, "view", broken(DataError("<b> is no prior.")))
     place.value = 1.0
-    assert "&lt;b&gt; is no prior." in panel.error.value
-    assert 'role="alert"' in panel.error.value
-    assert panel.view is None
-    assert panel.result.value == ""
-    monkeypatch.setattr(panel.explorer, "view", broken(KeyError("lost")))
+    assert "&lt;b&gt; is no prior." in shown.error.value
+    assert 'role="alert"' in shown.error.value
+    assert shown.view is None
+    assert shown.result.value == ""
+    monkeypatch.setattr(shown.explorer, "view", broken(KeyError("lost")))
     with pytest.raises(KeyError):
         place.value = 1.5
-    assert "lost" in panel.error.value
+    assert "lost" in shown.error.value
 
 
-def test_every_control_has_a_description(panel: Panel) -> None:
+def test_every_control_has_a_description(shown: Panel) -> None:
     def within(widget: Any) -> Iterator[Any]:
         yield widget
         for child in getattr(widget, "children", ()):
             yield from within(child)
 
     controls = [
-        widget for widget in within(panel.box) if not isinstance(widget, ipywidgets.HTML | ipywidgets.Box)
+        widget for widget in within(shown.box) if not isinstance(widget, ipywidgets.HTML | ipywidgets.Box)
     ]
     assert len(controls) > 8
     assert all(widget.description for widget in controls)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
@@ -22,7 +22,6 @@ from escalation_forecast import forecast
 from escalation_forecast.cli import app
 from escalation_forecast.draws import Draws
 from escalation_forecast.indicator_rows import LOG_OFFSET
-from escalation_forecast.panel import Panel
 from escalation_forecast.scenario import (
     Book,
     Effect,
@@ -45,7 +44,7 @@ from escalation_forecast.scenario.sweep import sweep
 from escalation_forecast.schema import THEATRES, DataError
 from escalation_forecast.store import Store
 from escalation_forecast.update import Updater
-from whole_run import whole_run
+from whole_run import asked, whole_run
 
 QUESTIONS = (
     "arms-race-annual", "spending-growth", "use-of-force", "tension-exceeds", "troops-exceed", "wider-war",
@@ -68,10 +67,12 @@ def lever(*effects: Effect, **more: Any) -> Lever:
 
 
 @pytest.fixture(scope="module")
-def updater(known: Store, panel: Panel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Updater]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("escalation_forecast.war_paths.FUTURES", 4000)
-        yield whole_run(known, panel, tmp_path_factory.mktemp("runs"), QUESTIONS, horizon=36)
+def updater(
+    known: Store, trace: xr.DataTree, few_futures: None, tmp_path_factory: pytest.TempPathFactory
+) -> Updater:
+    """A run of three years, so that there are answers of which nothing is said."""
+    run = whole_run(known, trace, tmp_path_factory.mktemp("runs"), QUESTIONS, horizon=36)
+    return Updater.of(run.folder, store=known, questions=asked(QUESTIONS))
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ from escalation_forecast.indicator_rows import LATENTS
 from escalation_forecast.model import build_model, swapped
 from escalation_forecast.panel import Panel, build_panel
 from escalation_forecast.priors import Priors
-from escalation_forecast.questions import load_questions
 from escalation_forecast.scenario import again, answers, conditional, densities
 from escalation_forecast.scenario.again import wide_panel, with_rows
 from escalation_forecast.scenario.conditional import by_weights
@@ -38,7 +36,7 @@ from escalation_forecast.update import Updater
 from escalation_forecast.update.result import Refit
 from escalation_forecast.update.weights import weighted_mean
 from prior_fit import Evaluate
-from test_update import QUESTIONS, stand_in
+from whole_run import mixed, stand_in
 
 DAY = dt.date(2026, 6, 15)
 MORE = ("tension-exceeds", "troops-exceed")
@@ -47,27 +45,6 @@ TROOPS = "dprk_troops_in_russia"
 
 def seen(kind: str, of: str, *months: int, **more: Any) -> Observed:
     return Observed(kind=kind, of=of, months=months, **more)  # type: ignore[arg-type]
-
-
-def mixed(values: np.ndarray) -> tuple[np.ndarray, ...]:
-    """In the place of diagnostics of draws that no sampler made."""
-    return tuple(np.full(len(values), one) for one in (1.0, 1e3, 1e3))
-
-
-@pytest.fixture(scope="module")
-def updater(known: Store, panel: Panel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Updater]:
-    """A whole run on draws from the priors."""
-    trace = stand_in(panel, Priors.default())
-    questions = [question for question in load_questions() if question.id in (*QUESTIONS, *MORE)]
-    out = tmp_path_factory.mktemp("runs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("escalation_forecast.compile.compile_model", lambda _: None)
-        patch.setattr("escalation_forecast.report.plots.save_plots", lambda *_: [])
-        patch.setattr(pipeline, "sample", lambda *_: trace)
-        patch.setattr("escalation_forecast.war_paths.FUTURES", 4000)
-        patch.setattr("escalation_forecast.fit.mixing", mixed)
-        run = pipeline.run_forecast(known, as_of=DAY, out=out, draft=True, horizon=12, questions=questions)
-        yield Updater.of(run.folder, store=known, questions=questions)
 
 
 def futures_of(updater: Updater, observed: list[Observed]) -> tuple[Futures, Any]:
@@ -519,7 +496,6 @@ def test_a_fit_holds_the_figures(updater: Updater, wide: Panel, monkeypatch: pyt
     trace = xr.DataTree.from_dict(parts)
     monkeypatch.setattr(again, "_program", lambda _, panel, __: (asked.append(panel), False))
     monkeypatch.setattr(again, "sample", lambda *_: trace)
-    monkeypatch.setattr("escalation_forecast.war_paths.FUTURES", 4000)
     monkeypatch.setattr("escalation_forecast.fit.mixing", mixed)
     observed = [seen("ladder", "korea", 3, value=4), seen("indicator", "news_taiwan", 2, value=90.0)]
     asks = [q for q in updater.questions if q.id in ("use-of-force", "tension-exceeds")]

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
-from escalation_forecast import pipeline, run_files
-from escalation_forecast.archive import Run
 from escalation_forecast.cli import app
-from escalation_forecast.model import build_model
-from escalation_forecast.panel import build_panel
 from escalation_forecast.priors import Priors
-from escalation_forecast.questions import draws, load_questions
+from escalation_forecast.questions import draws
 from escalation_forecast.schema import DataError
 from escalation_forecast.store import Store
 from escalation_forecast.update import Updater, power_scaling, update, war
@@ -32,71 +25,7 @@ from escalation_forecast.update.moves import moves
 from escalation_forecast.update.updater import kind_of
 from escalation_forecast.update.weights import smooth
 from escalation_forecast.war_paths import war_paths
-
-DAY = dt.date(2026, 6, 15)
-CHAINS, DRAWS = 2, 200
-QUESTIONS = (
-    "arms-race-annual",
-    "use-of-force",
-    "fatal-clash",
-    "wider-war",
-    "spending-growth",
-    "arms-race-count",
-)
-
-
-def stand_in(panel: Any, priors: Priors) -> xr.DataTree:
-    """Draws of the priors under every name that the joint model keeps."""
-    model, rng = build_model(panel, priors), np.random.default_rng(0)
-    index = {"chain": np.arange(CHAINS), "draw": np.arange(DRAWS)}
-    kept = {}
-    for variable in model.unobserved_RVs:
-        name = str(variable.name)
-        if name.endswith("innovation"):
-            continue
-        coords = {dim: np.asarray(model.coords[dim]) for dim in model.named_vars_to_dims.get(name) or ()}
-        shape = (CHAINS, DRAWS, *(len(labels) for labels in coords.values()))
-        kept[name] = xr.DataArray(rng.normal(size=shape), index | coords, dims=(*index, *coords))
-    posterior = xr.Dataset(kept)
-    drawn = run_files.prior_draws(posterior, priors, 0)
-    for name in drawn.data_vars:
-        values = drawn[name].values[0, : CHAINS * DRAWS].reshape(posterior[name].shape)
-        posterior[name] = posterior[name].dims, values
-        if f"{name}_common" in posterior:
-            posterior[f"{name}_common"] = ("chain", "draw"), np.median(values, axis=-1)
-    shape = (CHAINS, DRAWS)
-    health = {"energy": rng.normal(size=shape), "diverging": np.zeros(shape, bool)}
-    stats = xr.Dataset({name: (("chain", "draw"), values) for name, values in health.items()}, coords=index)
-    return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": stats})
-
-
-@pytest.fixture(scope="module")
-def store() -> Store:
-    return Store.embedded().as_of(DAY)
-
-
-@pytest.fixture(scope="module")
-def trace(store: Store) -> xr.DataTree:
-    return stand_in(build_panel(store, pd.Timestamp(DAY)), Priors.default())
-
-
-@pytest.fixture(scope="module")
-def run(store: Store, trace: xr.DataTree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    questions = [question for question in load_questions() if question.id in QUESTIONS]
-    out = tmp_path_factory.mktemp("runs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("escalation_forecast.compile.compile_model", lambda _: None)
-        patch.setattr("escalation_forecast.report.plots.save_plots", lambda *_: [])
-        patch.setattr(pipeline, "sample", lambda *_: trace)
-        patch.setattr("escalation_forecast.war_paths.FUTURES", 16_000)
-        yield pipeline.run_forecast(store, as_of=DAY, out=out, draft=True, horizon=12, questions=questions)
-
-
-@pytest.fixture(scope="module")
-def updater(run: Run, store: Store) -> Updater:
-    """From disk, as a later process has it."""
-    questions = [question for question in load_questions() if question.id in QUESTIONS]
-    return Updater.of(run.folder, store=store, questions=questions)
+from whole_run import CHAINS, DRAWS
 
 
 def changed(updater: Updater, **changes: Any) -> Priors:
@@ -239,14 +168,14 @@ def test_hostile_input_gets_a_sentence(updater: Updater, what: Any, words: str) 
         what(updater)
 
 
-def test_other_questions_are_noticed(updater: Updater, store: Store) -> None:
+def test_other_questions_are_noticed(updater: Updater, known: Store) -> None:
     questions = []
     for question in updater.questions:
         if question.id == "arms-race-annual":
             rule = {**question.model_dump(), "params": {**question.params, "threshold": 3.0}}
             question = type(question).model_validate(rule)
         questions.append(question)
-    other = Updater.of(updater.run, store=store, questions=questions)
+    other = Updater.of(updater.run, store=known, questions=questions)
     with pytest.raises(DataError, match="not the one that it gave"):
         _ = other.values
 
