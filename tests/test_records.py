@@ -258,6 +258,7 @@ def test_unknown_answer_names_the_nearest(ledger: Ledger, whole_store: Store, pu
 
 def test_maintainers_decide_what_is_theirs(ledger: Ledger, whole_store: Store, publish: Publish) -> None:
     publish(ASKED, WAR)
+    assert resolve(ledger, whole_store, today=TODAY, propose=False) == Outcome(waiting=1)
     found = resolve(ledger, whole_store, today=TODAY)
     assert (found.new, [one.outcome for one in found.proposed]) == ((), ["no"])
     assert ledger.table("resolutions").empty

@@ -163,6 +163,7 @@ def resolve(
     questions: Iterable[Question] | None = None,
     answers: Sequence[str] = (),
     check: bool = False,
+    propose: bool = True,
     confirm: str = "",
     source: str = "",
     correct: str = "",
@@ -177,6 +178,7 @@ def resolve(
     ----------
     answers : ids of answers or questions; by default all.
     check : also decide anew what is stored. Named answers always are.
+    propose : also judge what only the maintainers may decide; a job has no use for it.
     confirm : the maintainers' words on what was checked, for the answers named; `source` is the page.
     correct : why a stored outcome is wrong; the other one is added and holds from now on.
     today : by default the day of the store's cut, or of the clock.
@@ -213,8 +215,11 @@ def resolve(
             if before is None:
                 notes.append(str(error))
             continue
-        found, wait = judge.decide(item)
         hand = by_hand_only(item) and not confirm
+        if hand and not propose:
+            waiting += before is None
+            continue
+        found, wait = judge.decide(item)
         if before is not None and (hand or (before.by_hand and (wait or before.version > 1))):
             continue
         if wait:
