@@ -85,6 +85,24 @@ def test_run_that_is_being_written_is_no_fault(ledger: Ledger, tmp_path: Path) -
     assert ledger.verify() == []
 
 
+def test_half_run_that_goes_while_it_is_looked_at_is_no_obstacle(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half(os.getpid() + 1)(tmp_path / "files")
+    plain, gone = Path.stat, []
+
+    def stat(self: Path, **options: Any) -> os.stat_result:
+        if ".partial-" in self.name and not gone:
+            gone.append(self)
+            raise FileNotFoundError(2, "No such file or directory", str(self))
+        return plain(self, **options)
+
+    folder = run_folder(tmp_path / "made", OTHER)
+    monkeypatch.setattr(Path, "stat", stat)
+    assert ledger.publish(folder)
+    assert gone
+
+
 def test_database_changed_by_hand_is_found(ledger: Ledger, tmp_path: Path) -> None:
     ledger.publish(run_folder(tmp_path / "made", OTHER, as_of="2026-11-26"))
     with database.writing(ledger.engine) as connection:

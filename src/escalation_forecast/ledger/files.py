@@ -21,6 +21,7 @@ from escalation_forecast.schema import DataError
 RUN_ID: Final = re.compile(rf"[0-9a-f]{{{archive.ID_LENGTH}}}")
 HDF5: Final = b"\x89HDF\r\n\x1a\n"
 BLOCK: Final = 1 << 20
+ATTEMPTS: Final = 20
 _placing = threading.Lock()
 
 
@@ -174,13 +175,14 @@ class FileStore:
                     for name in contents(target):
                         _flush(target / name)
                 return
-            with archive.partial(out, run_id) as half, archive.writing(out):
-                for name in contents(folder):
-                    (half / name).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(folder / name, half / name)
-                    _flush(half / name)
-                archive.finish(half, out, run_id)
-                _flush(out)
+            for attempt in range(ATTEMPTS):
+                try:
+                    _copy_whole(folder, out, run_id)
+                    return
+                except archive.ArchiveError as error:
+                    # Half runs of others may be renamed while `archive.partial` looks at their age.
+                    if attempt == ATTEMPTS - 1 or not isinstance(error.__cause__, FileNotFoundError):
+                        raise
 
     def listing(self, run_id: str) -> dict[str, int]:
         """Names and sizes of the files that are there."""
@@ -300,6 +302,16 @@ class FileStore:
     def _failed(self, error: OSError) -> archive.ArchiveError:
         reason = error.strerror or str(error)
         return archive.ArchiveError(f"{reason}: {self.place} cannot be used; check --files and permissions.")
+
+
+def _copy_whole(folder: Path, out: Path, run_id: str) -> None:
+    with archive.partial(out, run_id) as half, archive.writing(out):
+        for name in contents(folder):
+            (half / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder / name, half / name)
+            _flush(half / name)
+        archive.finish(half, out, run_id)
+        _flush(out)
 
 
 def inside(name: str) -> str:
