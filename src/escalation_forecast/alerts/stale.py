@@ -143,8 +143,10 @@ def _alert(late: list[Overdue]) -> Alert:
     first = late[0]
     names = [one.unit for one in late]
     units = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    newest = sorted({one.last for one in late})
+    span = str(newest[0]) if len(newest) == 1 else f"{newest[0]} to {newest[-1]}, by unit"
     message = (
         f"{first.series} ({units}) is late: nothing of the period to {first.period}, due by {first.due} "
-        f"going by its past; the newest figure is of {min(one.last for one in late)}."
+        f"going by its past; the newest figure is of {span}."
     )
     return Alert("stale", f"{first.series}/{first.period}", "warning", plain(message))
