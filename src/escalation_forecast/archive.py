@@ -11,7 +11,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -133,8 +133,10 @@ def partial(out: Path, identity: str) -> Iterator[Path]:
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
         for old in out.iterdir():
-            if LEFTOVER.fullmatch(old.name) and time.time() - old.stat().st_mtime > LEFTOVER_SECONDS:
-                shutil.rmtree(old, ignore_errors=True)
+            # A folder of another job may get its name, or go, at this very moment.
+            with suppress(FileNotFoundError):
+                if LEFTOVER.fullmatch(old.name) and time.time() - old.stat().st_mtime > LEFTOVER_SECONDS:
+                    shutil.rmtree(old, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
     try:
