@@ -19,8 +19,7 @@ from escalation_forecast.cli.common import (
     read_store,
 )
 from escalation_forecast.cli.output import print_json, print_rows
-from escalation_forecast.cli.runs import DEFAULT_ARCHIVE, DEFAULT_FILES, Archive, Files
-from escalation_forecast.cli.runs import _opened as opened
+from escalation_forecast.cli.runs import DEFAULT_ARCHIVE, DEFAULT_FILES, Archive, Files, opened
 
 if TYPE_CHECKING:
     from escalation_forecast.records import Outcome, Resolved, Score

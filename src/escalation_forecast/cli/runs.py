@@ -52,7 +52,7 @@ def list_runs(
     json: Json = False,
 ) -> None:
     """List runs, newest first."""
-    with _opened(archive, files) as ledger:
+    with opened(archive, files) as ledger:
         found = ledger.runs(limit=limit, state=state)
     if json:
         print_json([_run(row) for row in found.to_dict("records")])
@@ -86,7 +86,7 @@ def show(
     json: Json = False,
 ) -> None:
     """Show one run: what went in, and its answers."""
-    with _opened(archive, files) as ledger:
+    with opened(archive, files) as ledger:
         record = ledger.get(_id(ledger, run))
         answers = ledger.probabilities(record.run_id)
     summary = record.summary
@@ -135,7 +135,7 @@ def diff(
     """Compare two runs: inputs, and answers by change."""
     from escalation_forecast.ledger.compare import compare
 
-    with _opened(archive, files) as ledger:
+    with opened(archive, files) as ledger:
         found = compare(ledger, _id(ledger, before), _id(ledger, after))
     if json:
         print_json(
@@ -182,7 +182,7 @@ def verify(
 
     Exit code 1 if anything is wrong.
     """
-    with _opened(archive, files) as ledger:
+    with opened(archive, files) as ledger:
         faults = ledger.verify(fast=fast)
         n = len(ledger.runs())
     if json:
@@ -206,7 +206,7 @@ def export(
     """Copy a run out, its checksums verified."""
     from escalation_forecast.ledger.copies import export as copy_out
 
-    with _opened(archive, files) as ledger:
+    with opened(archive, files) as ledger:
         folder = copy_out(ledger, _id(ledger, run), out)
     print_json({"folder": str(folder)}) if json else typer.echo(f"Copied to {folder}")
 
@@ -223,7 +223,7 @@ def prune(
 
     Published runs and all summaries stay.
     """
-    with _opened(archive, files) as ledger:
+    with opened(archive, files) as ledger:
         gone = ledger.prune(keep, dry_run=dry_run)
     if json:
         print_json({"dry_run": dry_run, "files": gone})
@@ -249,7 +249,7 @@ def add(
     from escalation_forecast.archive import load_run
 
     told = []
-    with _opened(archive, files, create=True) as ledger:
+    with opened(archive, files, create=True) as ledger:
         for folder in folders:
             if folder.name.endswith(".failed"):
                 ledger.fail(load_run(folder).summary, job=job)
@@ -264,7 +264,7 @@ def add(
 
 
 @contextmanager
-def _opened(url: str, files: str, *, create: bool = False) -> Iterator[Ledger]:
+def opened(url: str, files: str, *, create: bool = False) -> Iterator[Ledger]:
     """The archive; one that is not there yet is made by `add` alone."""
     from escalation_forecast.archive import ArchiveError
     from escalation_forecast.ledger import Ledger, LedgerError
