@@ -7,7 +7,10 @@ import datetime as dt
 import hashlib
 import json
 import os
+import re
+import shutil
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -16,13 +19,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sqlalchemy.exc import OperationalError
 from typer.testing import CliRunner
 
 from escalation_forecast import archive, pipeline
 from escalation_forecast.cli import app
 from escalation_forecast.explain import Explanation, Part, Why
 from escalation_forecast.fit import ConvergenceError, Settings
-from escalation_forecast.job import MEANINGS, Code, Outcome, read_config, run_job, work
+from escalation_forecast.job import MEANINGS, Code, Config, Outcome, read_config, run_job, work
 from escalation_forecast.job.budget import OverBudget, Terminated, Watch, guarded, peak_memory_gb
 from escalation_forecast.job.content import Asked, Identity, model_version
 from escalation_forecast.job.recovery import remove_halves
@@ -35,6 +39,7 @@ from escalation_forecast.store import Store
 from job_stand_in import DAY, REASON, Fit, Ids, config, ended, forked, read, tools
 
 DOCS = Path(__file__).parents[1] / "docs" / "reforecast.md"
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 @pytest.fixture
@@ -212,6 +217,16 @@ def test_archive_that_does_not_answer(root: Path) -> None:
     found = job(root, archive={"url": "postgresql+psycopg://nobody@127.0.0.1:1/none"})
     assert found.code == Code.ARCHIVE
     assert fits(root) == []
+
+
+def test_error_of_the_database_itself_is_the_archive(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: Any, **__: Any) -> Any:
+        raise OperationalError("SELECT 1", {"secret": "x"}, ConnectionError("server closed the connection"))
+
+    monkeypatch.setattr(Ledger, "latest", gone)
+    found = job(root)
+    assert (found.code, "SELECT" in found.message) == (Code.ARCHIVE, False)
+    assert "server closed the connection" in found.message
 
 
 def test_database_that_goes_away_during_the_fit_is_waited_for(root: Path) -> None:
@@ -593,6 +608,62 @@ def test_every_exit_code_has_a_meaning_and_the_document_has_them_all() -> None:
     text = DOCS.read_text()
     for code, meaning in MEANINGS.items():
         assert f"| {int(code)} | {meaning} |" in text
+
+
+def test_example_is_sound_and_says_the_defaults() -> None:
+    found, default = read_config(EXAMPLES / "job.toml"), Config()
+    for name in Config.model_fields:
+        if name not in ("budget", "export"):
+            assert getattr(found, name) == getattr(default, name)
+    assert found.budget.minutes is not None
+
+
+def test_crontab_has_a_line_that_cron_takes() -> None:
+    lines = [line for line in (EXAMPLES / "crontab").read_text().splitlines() if line and line[0] != "#"]
+    entry = lines[-1].split(maxsplit=5)
+    assert all(re.fullmatch(r"[\d*/,-]+", field) for field in entry[:5])
+    # The shell that cron starts reads it, and an unescaped % would end the command.
+    assert "%" not in entry[5]
+    assert subprocess.run(["sh", "-n", "-c", entry[5]], check=False).returncode == 0
+    # Only what a person has to look at is mailed.
+    for code, printed in ((0, False), (10, False), (60, False), (20, True)):
+        line = re.sub(r"cd \S+ && \S+ .*?job.toml", f"(exit {code})", entry[5])
+        line = line.replace("reforecast.log", "/dev/null")
+        done = subprocess.run(["sh", "-c", line], check=False, capture_output=True, text=True)
+        assert bool(done.stdout) == printed
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not here")
+def test_systemd_takes_the_units() -> None:
+    units = [str(EXAMPLES / "systemd" / f"reforecast.{kind}") for kind in ("service", "timer")]
+    done = subprocess.run(["systemd-analyze", "verify", *units], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    timer = (EXAMPLES / "systemd" / "reforecast.timer").read_text()
+    (when,) = re.findall(r"^OnCalendar=(.*)$", timer, re.MULTILINE)
+    assert (
+        subprocess.run(["systemd-analyze", "calendar", when], check=False, capture_output=True).returncode
+        == 0
+    )
+    service = (EXAMPLES / "systemd" / "reforecast.service").read_text()
+    (codes,) = re.findall(r"^SuccessExitStatus=(.*)$", service, re.MULTILINE)
+    assert [int(code) for code in codes.split()] == [Code.UNCHANGED, Code.LOCKED]
+
+
+def test_workflow_is_yaml_whose_shell_ends_as_the_job_does(tmp_path: Path) -> None:
+    yaml = pytest.importorskip("yaml")
+    workflow = yaml.safe_load((EXAMPLES / "ci" / "reforecast.yml").read_text())
+    # YAML 1.1 reads the key `on` as true.
+    (schedule,) = workflow[True]["schedule"]
+    assert len(schedule["cron"].split()) == 5
+    steps = workflow["jobs"]["reforecast"]["steps"]
+    (shell,) = [step["run"] for step in steps if step.get("name") == "Reforecast"]
+    command = tmp_path / "escalation-forecast"
+    for code in Code:
+        command.write_text(f"#!/bin/sh\nexit {int(code)}\n")
+        command.chmod(0o755)
+        told = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+        done = subprocess.run(["bash", "-e", "-c", shell], check=False, env=told, cwd=tmp_path)
+        assert done.returncode == (0 if code in (Code.PUBLISHED, Code.UNCHANGED, Code.LOCKED) else code)
 
 
 def test_archive_error_of_a_full_disk_is_the_archive(root: Path) -> None:

@@ -181,16 +181,16 @@ def test_two_hundred_jobs_killed_at_every_boundary_and_at_any_moment(
         for state in ("started", "done"):
             bench.killed(at=(step, state))
             bench.next_job_ends_well()
-    boundaries = len(STEPS) * 2
-    assert bench.seen["killed"] >= boundaries
-    longest = 0.0
-    for number in range(200 - boundaries):
+    assert bench.seen["killed"] == 2 * len(STEPS)
+    longest, number = 0.0, 0
+    while bench.seen["killed"] < 200:
         if number % 20 == 0:
             longest = 0.95 * typical(bench)
+        number += 1
         bench.killed(after=bench.rng.uniform(0, longest))
-        bench.next_job_ends_well(thorough=len(bench.rounds) % 40 == 0)
+        bench.next_job_ends_well(thorough=number % 40 == 0)
+        assert number < 400
     bench.check(thorough=True)
-    assert bench.seen["killed"] >= 180
     # The kills have found every place that a job can be in.
     for what in ("fitted", "took up the fit", "went on after publication"):
         assert bench.seen[f"next job: {what}"] > 0

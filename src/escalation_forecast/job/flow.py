@@ -111,19 +111,20 @@ def attempt(config: str) -> dict[str, Any]:
 
 
 @flow(name=NAME)
-def reforecast(config: str, retry_minutes: Sequence[float] = RETRY_MINUTES) -> dict[str, Any]:
+def reforecast(config: str, retry_minutes: list[float] | None = None) -> dict[str, Any]:
     """Forecast anew if anything changed.
 
     Parameters
     ----------
     config : path of the job's configuration.
-    retry_minutes : waits before each further attempt, when the archive or a disk was out of reach.
+    retry_minutes : waits before each further attempt when the archive or a disk was out of reach; by default
+        5, 15 and 45.
 
     Returns
     -------
     What ``reforecast --json`` prints.
     """
-    waits = [60.0 * minutes for minutes in retry_minutes]
+    waits = [60.0 * minutes for minutes in (RETRY_MINUTES if retry_minutes is None else retry_minutes)]
     patient = attempt.with_options(retries=len(waits), retry_delay_seconds=waits or 0)
     found: dict[str, Any] = patient(config)
     return found

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import pandas as pd
+from sqlalchemy.exc import SQLAlchemyError
 
 from escalation_forecast import archive
 from escalation_forecast.archive import ArchiveError, Run
@@ -163,6 +164,9 @@ class _Job:
             return self._outcome(Code.LOCKED, message)
         if isinstance(error, LedgerError | ArchiveError):
             return self._outcome(Code.ARCHIVE, message)
+        if isinstance(error, SQLAlchemyError):
+            said = " ".join(str(getattr(error, "orig", None) or type(error).__name__).split())
+            return self._outcome(Code.ARCHIVE, f"The archive went away in step `{step}` ({said}).")
         if isinstance(error, DataError) and step == "archive":
             return self._outcome(Code.ARCHIVE, message)
         if isinstance(error, KeyboardInterrupt):
@@ -204,8 +208,9 @@ class _Job:
             else:
                 found = [alerts.input_refused(self.config.hide(str(error)), today)]
             self.log("alert", DONE, after.alert(ledger, run_id, found, self.config))
-        except (DataError, LedgerError, OSError) as fault:
-            self.log("alert", FAILED, str(fault), level="warning")
+        except Exception as fault:
+            # How the job ends does not depend on who hears of it.
+            self.log("alert", FAILED, f"{type(fault).__name__}: {fault}", level="warning")
 
     # What it does -------------------------------------------------------------------------------------
 
@@ -380,7 +385,7 @@ class _Job:
         with self.trail(name) as step:
             try:
                 step.note = write()
-            except LedgerError:
+            except (LedgerError, SQLAlchemyError):
                 raise
             except Exception as error:
                 step.state, step.note = FAILED, f"{type(error).__name__}: {error}"
@@ -395,7 +400,7 @@ class _Job:
             with self.trail("explain") as step:
                 try:
                     step.note = self.tools.explain(ledger, run, previous, asked)
-                except LedgerError:
+                except (LedgerError, SQLAlchemyError):
                     raise
                 except Exception as error:
                     # The forecast stands without; `explain` can be asked again by hand.
