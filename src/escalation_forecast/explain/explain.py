@@ -36,6 +36,7 @@ from escalation_forecast.update.reweight import summary_value
 if TYPE_CHECKING:
     from escalation_forecast.fit import Settings
 
+BEYOND: Final = 3.0  # Monte Carlo errors; a run's own draws may say something else by chance
 TODAY: Final = "questions and tables of the program"
 
 Told = Callable[[str], None]
@@ -238,7 +239,8 @@ def _answers(
         errors = [float(one["mcse"] or 0.0) for one in (old.answers[name], entry)]
         parts, last = _parts(name, steps, levels)
         first = levels[0][name] if levels[0] and name in levels[0] else None
-        if not verified and first is not None:
+        apart = 0.0 if first is None else abs(first.value - before)
+        if not verified and first is not None and apart > BEYOND * np.hypot(errors[0], first.mcse):
             # What the run said is compared with what its own draws say to today's questions and tables.
             parts.append(Part("configuration", TODAY, first.value - before, first.mcse))
         left = errors[0] if last is None or last.source is not _source(levels[0], name) else last.mcse
@@ -350,10 +352,10 @@ def _other_model(earlier: Run, later: Run, started: float) -> Explanation:
         if not (np.isfinite(before) and np.isfinite(after)):
             continue
         error = float(np.hypot(old[name]["mcse"] or 0.0, entry["mcse"] or 0.0))
-        part = Part("code", label, after - before, error)
+        parts = (Part("code", label, after - before, error), Part("sampling", "Monte Carlo", 0.0, 0.0))
         answers.append(
             Why(name, str(entry["title"]), str(entry["target"]), entry["kind"], before, after,
-                add_up(before, after, [part], 0.0))
+                parts)
         )  # fmt: skip
     note = (
         f"The runs are of different models (version {versions[0]} and {versions[1]}), whose draws do not "

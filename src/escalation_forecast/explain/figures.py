@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+import numpy as np
 import pandas as pd
 
 from escalation_forecast.panel import STOCKS
@@ -94,7 +95,9 @@ def _change(
     came: pd.DataFrame,
     groups: dict[str, str],
 ) -> FigureChange:
-    gone, came = (rows[[_group(s, groups) == name for s in rows["series"]]] for rows in (gone, came))
+    gone, came = (
+        rows[np.array([_group(s, groups) == name for s in rows["series"]], bool)] for rows in (gone, came)
+    )
     both = pd.concat([gone, came])
     return FigureChange(
         kind=kind,

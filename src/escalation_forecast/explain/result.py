@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import pandas as pd
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SHOWN: Final = 8  # answers of the representation
 COLUMNS: Final = ("answer", "step", "kind", "label", "change", "mcse")
 CLEAR: Final = 2.0  # Monte Carlo errors
+GRID: Final = 2.0**-40
 
 Unit = Literal["binary", "count", "continuous"]
 
@@ -214,13 +215,9 @@ class Explanation:
 
 def add_up(before: float, after: float, parts: Sequence[Part], mcse: float) -> tuple[Part, ...]:
     """The parts and, last, what they leave of the whole change: Monte Carlo error of the two runs."""
-    whole = after - before
-    rest = whole - math.fsum(part.change for part in parts)
-    for _ in range(4):
-        missing = whole - math.fsum([*(part.change for part in parts), rest])
-        if missing == 0.0:
-            break
-        rest += missing
+    # On a grid far below Monte Carlo error sums of changes are exact, so that nothing is lost in adding.
+    parts = [replace(part, change=round(part.change / GRID) * GRID) for part in parts]
+    rest = (after - before) - math.fsum(part.change for part in parts)
     return (*parts, Part("sampling", "Monte Carlo", rest, mcse))
 
 
