@@ -114,7 +114,7 @@ def test_day_alone_is_no_change_and_month_is(root: Path) -> None:
 def test_any_change_of_what_decides_is_fitted_and_explained(root: Path, change: str) -> None:
     first, asked = job(root), []
 
-    def explain(_: Any, run: Any, previous: Any, __: Any) -> str:
+    def explain(_: Any, run: Any, previous: Any, *__: Any) -> str:
         asked.append((run.run_id, previous.run_id))
         return "explained"
 
@@ -352,11 +352,11 @@ def test_explanation_is_kept_and_found_out_once(root: Path, monkeypatch: pytest.
         rows = ledger.table("explanations", run_id=second.run_id, previous_id=first.run_id)
         (note,) = ledger.table("steps", step="explain", state="done")["note"]
         new, old = ledger.get(second.run_id), ledger.get(first.run_id)
-        assert work.explain(ledger, new, old, read(config(root))) == "was there already"
+        assert work.explain(ledger, new, old, read(config(root)), "never") == "was there already"
     assert list(rows["kind"]) == ["news", "sampling"]
     assert note
     assert len(calls) == 1
-    assert set(calls[0]) == {"store", "questions"}
+    assert calls[0]["refit"] == "auto"
 
 
 def test_bug_is_an_exit_code_and_a_traceback_in_the_log(root: Path) -> None:
@@ -464,6 +464,16 @@ def test_digest_follows_what_decides_and_nothing_else(real: Asked, whole_store: 
     }
     others = {name: dataclasses.replace(real, **{name: value}).digest() for name, value in changed.items()}
     assert len({digest, *others.values()}) == len(changed) + 1
+
+
+def test_run_that_calls_itself_otherwise_is_known_by_its_own_name(root: Path) -> None:
+    class Other(Ids):
+        def of(self, settings: Settings) -> str:
+            return super().of(settings)[::-1]
+
+    first, second = (job(root, changes={"identify": Other}) for _ in range(2))
+    assert (first.code, second.code) == (Code.PUBLISHED, Code.UNCHANGED)
+    assert len(fits(root)) == 1
 
 
 def test_incoming_files_are_read_in_order_and_refused_by_name(tmp_path: Path, whole_store: Store) -> None:

@@ -81,7 +81,11 @@ class Retry(_Table):
 
 
 class Explain(_Table):
+    """Why answers moved since the run before."""
+
     enabled: bool = True
+    refit: Literal["auto", "never"] = "auto"
+    """Whether it may fit, twice at most, where weights of neither run reach."""
 
 
 class Export(_Table):

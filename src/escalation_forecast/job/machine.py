@@ -12,7 +12,6 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
@@ -20,7 +19,7 @@ import pandas as pd
 from sqlalchemy.exc import SQLAlchemyError
 
 from escalation_forecast import archive
-from escalation_forecast.archive import ArchiveError, Run
+from escalation_forecast.archive import Run
 from escalation_forecast.fit import ConvergenceError, Settings
 from escalation_forecast.job import after, recovery, work
 from escalation_forecast.job.budget import OverBudget, Terminated, Watch, guarded
@@ -28,9 +27,10 @@ from escalation_forecast.job.codes import Code
 from escalation_forecast.job.config import Config
 from escalation_forecast.job.content import Asked
 from escalation_forecast.job.log import Bridge, Log
+from escalation_forecast.job.outcome import GateError, Outcome, meaning
 from escalation_forecast.job.trail import DONE, FAILED, Trail, job_name
 from escalation_forecast.job.work import Tools
-from escalation_forecast.ledger import Ledger, LedgerError, LockedError
+from escalation_forecast.ledger import Ledger, LedgerError
 from escalation_forecast.schema import DataError
 
 if TYPE_CHECKING:
@@ -38,37 +38,6 @@ if TYPE_CHECKING:
 
 LOCK: Final = "reforecast"
 SQLITE: Final = "sqlite:///"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a job ended.
-
-    Attributes
-    ----------
-    run_id : of the run it is about; empty if it came to none.
-    new : whether this job made the run visible.
-    seconds : of each step.
-    """
-
-    code: Code
-    message: str
-    job: str
-    run_id: str
-    new: bool
-    seconds: Mapping[str, float]
-
-    def as_dict(self) -> dict[str, Any]:
-        """For ``--json``."""
-        return {
-            "exit_code": int(self.code),
-            "state": self.code.state,
-            "message": self.message,
-            "job": self.job,
-            "run_id": self.run_id or None,
-            "new": self.new,
-            "seconds": dict(self.seconds),
-        }
 
 
 def run_job(
@@ -93,26 +62,21 @@ def run_job(
     watch = Watch(config.budget.minutes, config.budget.memory_gb)
     job = _Job(config, tools or Tools.default(), Trail(name, log, watch, config.archive.patience), again)
     logger, bridge = logging.getLogger("escalation_forecast"), Bridge(log)
+    level = logger.level
     logger.addHandler(bridge)
+    logger.setLevel(logging.INFO)
     try:
         with guarded(watch):
             outcome = job.dry() if dry_run else job.run()
-    except (Terminated, KeyboardInterrupt) as error:
-        # Between the last step and the end of the watch.
+    except (OverBudget, Terminated, KeyboardInterrupt) as error:
+        # While the job was ending already.
         outcome = job.ended(error)
     finally:
+        logger.setLevel(level)
         logger.removeHandler(bridge)
-    level = "info" if outcome.code in (Code.PUBLISHED, Code.UNCHANGED) else "error"
-    log("end", outcome.code.state, outcome.message, seconds=watch.seconds, level=level)
+    grave = "info" if outcome.code in (Code.PUBLISHED, Code.UNCHANGED) else "error"
+    log("end", outcome.code.state, outcome.message, seconds=watch.seconds, level=grave)
     return outcome
-
-
-class _GateError(Exception):
-    """Neither fit passed; `run_id` is the last one's."""
-
-    def __init__(self, run_id: str, reasons: tuple[str, ...]) -> None:
-        super().__init__(" ".join(reasons))
-        self.run_id, self.reasons = run_id, reasons
 
 
 class _Job:
@@ -159,31 +123,15 @@ class _Job:
 
     def ended(self, error: BaseException) -> Outcome:
         """The outcome that an error stands for; whoever has to hear of it does."""
-        message, step = " ".join(str(error).split()), self.trail.step
-        if isinstance(error, LockedError) and step == "lock":
-            return self._outcome(Code.LOCKED, message)
-        if isinstance(error, LedgerError | ArchiveError):
-            return self._outcome(Code.ARCHIVE, message)
-        if isinstance(error, SQLAlchemyError):
-            said = " ".join(str(getattr(error, "orig", None) or type(error).__name__).split())
-            return self._outcome(Code.ARCHIVE, f"The archive went away in step `{step}` ({said}).")
-        if isinstance(error, DataError) and step == "archive":
-            return self._outcome(Code.ARCHIVE, message)
-        if isinstance(error, KeyboardInterrupt):
-            return self._outcome(Code.INTERRUPTED, f"Interrupted in step `{step}`; the next job goes on.")
-        if isinstance(error, Terminated):
-            return self._outcome(Code.TERMINATED, f"Ended by SIGTERM in step `{step}`; the next job goes on.")
-        if isinstance(error, _GateError):
+        step = self.trail.step
+        code, message = meaning(error, step)
+        if isinstance(error, GateError):
             self._tell(error, error.run_id)
-            return self._outcome(Code.GATE_FAILED, message)
-        if isinstance(error, OverBudget):
+        elif code in (Code.BUDGET, Code.REFUSED):
             self._tell(error)
-            return self._outcome(Code.BUDGET, f"{message[:1].upper()}{message[1:]} by step `{step}`.")
-        if isinstance(error, DataError):
-            self._tell(error)
-            return self._outcome(Code.REFUSED, message)
-        self.log(step, "traceback", "".join(traceback.format_exception(error)), level="error")
-        return self._outcome(Code.OTHER, f"{type(error).__name__} in step `{step}`: {message}")
+        elif code == Code.OTHER:
+            self.log(step, "traceback", "".join(traceback.format_exception(error)), level="error")
+        return self._outcome(code, message)
 
     def _outcome(self, code: Code, message: str) -> Outcome:
         trail, hidden = self.trail, self.config.hide(message)
@@ -202,7 +150,7 @@ class _Job:
             found: list[Any]
             if isinstance(error, OverBudget):
                 found = [alerts.over_budget(error.what, error.used, error.limit, step, today)]
-            elif isinstance(error, _GateError):
+            elif isinstance(error, GateError):
                 as_of = str(self.asked.as_of) if self.asked is not None else None
                 found = alerts.gate_failed({"passed": False, "reasons": error.reasons}, {"as_of": as_of})
             else:
@@ -225,7 +173,7 @@ class _Job:
         self.trail.keep()
         if standing is None:
             run = self._fitted(ledger, asked, digest, out)
-            self._archive(ledger, run)
+            self._archive(ledger, run, digest)
             standing = ledger.get(str(run.summary["run_id"]))
         self.log.run_id = standing.run_id
         self._follow(ledger, standing, asked)
@@ -313,7 +261,7 @@ class _Job:
             except ConvergenceError as error:
                 reasons = error.diagnostics.reasons if error.diagnostics else (str(error),)
                 self._failure(ledger, asked, settings, out, reasons)
-        raise _GateError(self.log.run_id, reasons)
+        raise GateError(self.log.run_id, reasons)
 
     def _fit(self, asked: Asked, settings: Settings, out: Path) -> Run:
         with self.trail("fit") as step:
@@ -351,10 +299,13 @@ class _Job:
             }
         self.trail.patient(lambda: ledger.fail(summary, job=self.trail.name))
 
-    def _archive(self, ledger: Ledger, run: Run) -> None:
+    def _archive(self, ledger: Ledger, run: Run, digest: str) -> None:
+        own = str(run.summary["run_id"])
+        if own != self.log.run_id:
+            # Should the two ever differ, the run's own counts, and the next job has to know it.
+            self.log.run_id = own
+            self.trail.row("id", DONE, dt.datetime.now(dt.UTC), digest)
         with self.trail("archive") as step:
-            # Under the id that the run gives itself, should the two ever differ.
-            self.log.run_id = str(run.summary["run_id"])
             put = ledger.add if run.summary.get("draft") else ledger.publish
             self.new = self.trail.patient(lambda: put(run.folder, job=self.trail.name))
             step.note = "visible now" if self.new else "was there already"
@@ -399,7 +350,7 @@ class _Job:
         else:
             with self.trail("explain") as step:
                 try:
-                    step.note = self.tools.explain(ledger, run, previous, asked)
+                    step.note = self.tools.explain(ledger, run, previous, asked, self.config.explain.refit)
                 except (LedgerError, SQLAlchemyError):
                     raise
                 except Exception as error:

@@ -7,7 +7,7 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from escalation_forecast.archive import Run
 from escalation_forecast.fit import Settings
@@ -38,7 +38,7 @@ class Tools:
     read: Callable[[Config], Asked]
     identify: Callable[[Asked], Ids]
     fit: Fit
-    explain: Callable[[Ledger, RunRecord, RunRecord, Asked], str]
+    explain: Callable[[Ledger, RunRecord, RunRecord, Asked, Literal["auto", "never"]], str]
     late: Callable[[Asked], list[Any]]
     """Alerts of series that are late."""
 
@@ -122,7 +122,9 @@ def longer(settings: Settings, warm_up: float, target_accept: float) -> Settings
     )
 
 
-def explain(ledger: Ledger, run: RunRecord, previous: RunRecord, asked: Asked) -> str:
+def explain(
+    ledger: Ledger, run: RunRecord, previous: RunRecord, asked: Asked, refit: Literal["auto", "never"]
+) -> str:
     """Why answers moved since the previous run, into the archive; what moved most, in a sentence.
 
     What is in the archive already is not found out again: it may take a fit.
@@ -131,7 +133,8 @@ def explain(ledger: Ledger, run: RunRecord, previous: RunRecord, asked: Asked) -
         return "was there already"
     from escalation_forecast.explain import explain as explained
 
-    found = explained(ledger, run.run_id, previous.run_id, store=asked.store, questions=list(asked.questions))
+    given: dict[str, Any] = {"store": asked.store, "questions": list(asked.questions), "refit": refit}
+    found = explained(ledger, run.run_id, previous.run_id, **given)
     ledger.put("explanations", found.rows())
     most = found.largest(1)
     return found.words(most[0].answer) if most else f"{len(found.answers)} answers, none of them moved"
