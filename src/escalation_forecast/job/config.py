@@ -92,12 +92,12 @@ class Export(_Table):
     """Copies of the run's own files for others to read."""
 
     kinds: tuple[Literal["tables", "json"], ...] = ()
-    out: Path = Path("exports")
+    out: Path = Path("runs/exports")
 
 
 class Report(_Table):
     enabled: bool = True
-    out: Path = Path("reports")
+    out: Path = Path("runs/reports")
 
 
 class Alerts(_Table):
@@ -105,11 +105,11 @@ class Alerts(_Table):
     threshold: float = Field(default=0.05, ge=0, lt=1)
     n_mcse: float = Field(default=3.0, ge=0)
     targets: tuple[str, ...] = ()
-    file: Path | None = Path("alerts.jsonl")
+    file: Path | None = Path("runs/alerts.jsonl")
 
 
 class LogTo(_Table):
-    file: Path | None = Path("reforecast.jsonl")
+    file: Path | None = Path("runs/reforecast.jsonl")
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
