@@ -28,6 +28,7 @@ from escalation_forecast.explain.figures import OTHERS, apply, sorted_changes
 from escalation_forecast.explain.likelihood import Likelihood
 from escalation_forecast.explain.result import Why, add_up
 from escalation_forecast.explain.rows import OtherDrawsError, check_draws, difference, tables_of
+from escalation_forecast.explain.sides import before_run
 from escalation_forecast.explain.states import State, Step, steps_between
 from escalation_forecast.explain.words import whole_hundredths
 from escalation_forecast.ledger import Ledger
@@ -37,10 +38,13 @@ from escalation_forecast.priors import Priors
 from escalation_forecast.questions import load_questions
 from escalation_forecast.schema import DataError
 from escalation_forecast.store import Store
+from escalation_forecast.update import Updater
+from escalation_forecast.update.reweight import changes_of, posterior_weights
 from prior_fit import Evaluate
 from whole_run import FUTURES, stand_in, whole_run
 
 EARLIER, LATER = "2026-06-15", "2026-07-20"
+FIRST, SECOND = "2026-06-28", "2026-07-02"  # of the made-up runs: little news, another month
 ASKED = (
     "arms-race-annual",
     "use-of-force",
@@ -378,14 +382,14 @@ def test_a_fit_is_made_between_two_leaps_and_two_at_most(means: None) -> None:
 
 @pytest.fixture(scope="module")
 def runs(
-    earlier: Store, later: Store, panels: tuple[Panel, Panel], tmp_path_factory: pytest.TempPathFactory
+    data: Store, panels: tuple[Panel, Panel], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Path, Run, Run]]:
     out = tmp_path_factory.mktemp("runs")
     trace = stand_in(panels[0], Priors.default())
     with pytest.MonkeyPatch.context() as patch:
         # As few futures as when the runs were made.
         patch.setattr("escalation_forecast.war_paths.FUTURES", FUTURES)
-        first, second = (whole_run(store, trace, out, ASKED, 12) for store in (earlier, later))
+        first, second = (whole_run(data.as_of(day), trace, out, ASKED, 12) for day in (FIRST, SECOND))
         yield out, first, second
 
 
@@ -405,6 +409,8 @@ def test_an_explanation_adds_up_from_one_summary_to_the_other(
 ) -> None:
     before, after = ({e["id"]: e["probability"] for e in one.summary["questions"]} for one in runs[1:])
     assert {why.answer for why in found.answers} == set(before) & set(after)
+    # Both ways of weighting are at work in this pair.
+    assert set(found.steps["draws"]) == {"earlier run", "later run"}
     for why in found.answers:
         if why.unit != "binary":
             continue
@@ -428,6 +434,7 @@ def test_a_run_against_itself_has_no_change_in_any_part(
     assert any("Nothing that decides" in note for note in found.notes)
 
 
+@pytest.mark.slow
 def test_the_order_of_rows_in_the_data_is_irrelevant(
     runs: tuple[Path, Run, Run], questions: list[Any], found: Any, data: Store
 ) -> None:
@@ -475,6 +482,28 @@ def test_a_change_of_the_questions_is_seen(runs: tuple[Path, Run, Run], question
     assert any(TODAY in note for note in found.notes)
 
 
+def test_a_change_of_priors_gives_the_weights_of_an_update(
+    runs: tuple[Path, Run, Run], questions: list[Any], data: Store
+) -> None:
+    updater = Updater.of(runs[2].folder, store=data, questions=questions)
+    priors = updater.priors.replace(
+        ladder_slope={"parameters": {"mu": -0.4}}, growth_drift={"parameters": {"mu": -1.6}}
+    )
+    before = replace(state(updater.known, SECOND), priors=updater.priors)
+    steps = steps_between(before, before.but(priors=priors))
+    assert sorted(step.label for step in steps) == ["growth_drift", "ladder_slope"]
+    base = Base(updater.whole_posterior(), before, 0, "earlier run")
+    states = [before, *(step.state for step in steps)]
+    moved = sum(
+        climb.log_step(base.likelihood, old, step.state, step.changes)
+        for old, step in zip(states, steps, strict=False)
+    )
+    (weights, _) = posterior_weights(updater, changes_of(updater.priors, priors))
+    assert weights is not None
+    np.testing.assert_allclose(moved, weights.log_ratio.ravel(), atol=1e-9)
+    assert np.ptp(moved) > 1.0
+
+
 def test_wrong_requests_are_refused_in_a_sentence(
     runs: tuple[Path, Run, Run], questions: list[Any], data: Store
 ) -> None:
@@ -488,6 +517,8 @@ def test_wrong_requests_are_refused_in_a_sentence(
         explain(out, second, first, store=other)
     with pytest.raises(DataError, match="No run was made before"):
         explain(out, first)
+    with pytest.raises(DataError, match="keeps no draws"):
+        explain(out, second, Run(out / "gone", first.summary), questions=questions)
 
 
 def test_an_explanation_is_kept_printed_and_drawn(
@@ -497,6 +528,7 @@ def test_an_explanation_is_kept_printed_and_drawn(
     with Ledger.open(f"sqlite:///{tmp_path}/archive.sqlite", str(out)) as ledger:
         for one in (first, second):
             ledger.add(one.folder)
+        assert before_run(ledger, second) == before_run(out, second) == first.folder.name
         rows = found.rows()
         assert ledger.put("explanations", rows) == len(rows)
         assert ledger.put("explanations", rows) == 0
@@ -508,8 +540,8 @@ def test_an_explanation_is_kept_printed_and_drawn(
     assert "<table>" in found._repr_html_()
     figure = found.plot(why.answer)
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert labels[0] == EARLIER
-    assert labels[-1] == LATER
+    assert labels[0] == f"earlier run, {FIRST}"
+    assert labels[-1] == f"later run, {SECOND}"
 
 
 def test_the_command_prints_what_the_function_finds(

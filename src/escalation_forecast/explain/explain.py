@@ -7,27 +7,25 @@ series by series, and after each exchange the answers are found again from weigh
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from escalation_forecast import run_files
-from escalation_forecast.archive import POSTERIOR, SUMMARY, Run, load_run
+from escalation_forecast.archive import Run
 from escalation_forecast.explain import estimate
 from escalation_forecast.explain.answers import Sayings, history_tables
 from escalation_forecast.explain.climb import Base, Climb, climb, fit_at
 from escalation_forecast.explain.estimate import Estimate
 from escalation_forecast.explain.identity import as_made_today
 from escalation_forecast.explain.result import Explanation, Part, Why, add_up
+from escalation_forecast.explain.sides import Archive, Side, before_run, check_order, load
 from escalation_forecast.explain.states import State, Step, steps_between
-from escalation_forecast.priors import Priors
 from escalation_forecast.questions import Question, load_questions
 from escalation_forecast.schema import DataError
 from escalation_forecast.store import Store
@@ -40,72 +38,6 @@ BEYOND: Final = 3.0  # Monte Carlo errors; a run's own draws may say something e
 TODAY: Final = "questions and tables of the program"
 
 Told = Callable[[str], None]
-
-
-class Archive(Protocol):
-    """What is asked of a `ledger.Ledger`."""
-
-    def load(self, run_id: str) -> Run: ...
-
-    def runs(self, *, limit: int | None = None, state: str | None = None) -> pd.DataFrame: ...
-
-
-@dataclass(frozen=True, eq=False)
-class Side:
-    """A run with all that decided its numbers."""
-
-    run: Run
-    state: State
-
-    @classmethod
-    def of(cls, run: Run, store: Store, questions: Sequence[Question], who: str) -> Side:
-        """A run, with the figures that it was made from.
-
-        Raises
-        ------
-        DataError
-            When the store does not hold them.
-        """
-        summary = run.summary
-        day = pd.Timestamp(summary["as_of"])
-        known = store.as_of(day)
-        if known.content_hash() != summary["data"]["content_hash"]:
-            raise DataError(
-                f"The {who} run {summary['run_id']} was made from other figures than the data hold for "
-                f"{day:%Y-%m-%d}; give the data that it was made from (`store`, `previous_store`)."
-            )
-        weight = summary.get("spending_weight")
-        return cls(
-            run,
-            State(
-                known=known,
-                day=day,
-                priors=run_files.priors_of(run.folder) or Priors.default(),
-                questions=tuple(questions),
-                seed=int(summary["seed"]),
-                horizon=int(summary["horizon_months"]),
-                spending_weight=1.0 if weight is None else float(weight),
-                settings=dict(summary["settings"]),
-            ),
-        )
-
-    @property
-    def id(self) -> str:
-        """Of the run."""
-        return str(self.run.summary["run_id"])
-
-    @cached_property
-    def posterior(self) -> xr.Dataset:
-        """All that the run keeps of its draws."""
-        # By itself: to open all groups of the file takes as long as to read this one.
-        with xr.open_dataset(self.run.folder / POSTERIOR, group="posterior", engine="h5netcdf") as found:
-            return found.load()
-
-    @cached_property
-    def answers(self) -> dict[str, dict[str, Any]]:
-        """Published answers by id, those without a number left out."""
-        entries = self.run.summary["questions"]
-        return {entry["id"]: entry for entry in entries if np.isfinite(summary_value(entry))}
 
 
 def explain(
@@ -147,9 +79,9 @@ def explain(
     if refit not in ("auto", "never"):
         raise DataError(f"refit is {refit!r}; choose auto or never.")
     tell("reading the runs")
-    later = run if isinstance(run, Run) else _load(runs, run)
-    earlier = previous if isinstance(previous, Run) else _load(runs, previous or _before(runs, later))
-    _check_order(earlier, later)
+    later = run if isinstance(run, Run) else load(runs, run)
+    earlier = previous if isinstance(previous, Run) else load(runs, previous or before_run(runs, later))
+    check_order(earlier, later)
     if earlier.summary["model_version"] != later.summary["model_version"]:
         return _other_model(earlier, later, started)
     store = store or Store.embedded()
@@ -240,11 +172,15 @@ def _answers(
         parts, last = _parts(name, steps, levels)
         first = levels[0][name] if levels[0] and name in levels[0] else None
         apart = 0.0 if first is None else abs(first.value - before)
-        if not verified and first is not None and apart > BEYOND * np.hypot(errors[0], first.mcse):
+        if not verified and first is not None and apart > BEYOND * math.hypot(errors[0], first.mcse):
             # What the run said is compared with what its own draws say to today's questions and tables.
             parts.append(Part("configuration", TODAY, first.value - before, first.mcse))
-        left = errors[0] if last is None or last.source is not _source(levels[0], name) else last.mcse
-        mcse = float(np.hypot(left, errors[1]))
+        mcse = math.hypot(*errors)
+        if first is not None and last is not None:
+            # The estimates at both ends have chance events of their own, beside those of the published ones.
+            same = first.source is last.source
+            own = estimate.change_error(first, last) if same else math.hypot(first.mcse, last.mcse)
+            mcse = math.hypot(mcse, own)
         if before == after and all(part.change == 0.0 for part in parts):
             mcse = 0.0 if old.id == new.id else mcse
         found.append(
@@ -259,10 +195,6 @@ def _answers(
             )
         )
     return found
-
-
-def _source(level: dict[str, Estimate] | None, name: str) -> object:
-    return level[name].source if level and name in level else None
 
 
 def _parts(
@@ -374,46 +306,3 @@ def _other_model(earlier: Run, later: Run, started: float) -> Explanation:
         only_old=tuple(name for name in old if name not in new),
         seconds=time.perf_counter() - started,
     )
-
-
-def _check_order(earlier: Run, later: Run) -> None:
-    if earlier.summary["as_of"] > later.summary["as_of"]:
-        raise DataError(
-            f"Run {earlier.summary['run_id']} (as of {earlier.summary['as_of']}) is later than "
-            f"{later.summary['run_id']} (as of {later.summary['as_of']}); name them the other way round."
-        )
-
-
-def _load(runs: Archive | Path | str, name: str) -> Run:
-    if isinstance(runs, Path | str):
-        folder = Path(name)
-        return load_run(folder if (folder / SUMMARY).is_file() else Path(runs) / name)
-    return runs.load(name)
-
-
-def _before(runs: Archive | Path | str, run: Run) -> str:
-    """Id of the run published before; of a draft, of any made before."""
-    own = run.summary
-    if isinstance(runs, Path | str):
-        found = [load_run(file.parent).summary for file in Path(runs).glob(f"*/{SUMMARY}")]
-        found = [one for one in found if "created_at" in one and "questions" in one and one["questions"]]
-        rows = [(one["as_of"], one["created_at"], one["run_id"], one["published"]) for one in found]
-    else:
-        table = runs.runs(state=None if own.get("draft") else "published")
-        rows = [
-            (str(row.as_of)[:10], str(row.created_at), row.run_id, row.state == "published")
-            for row in table.itertuples()
-            if row.state != "failed"
-        ]
-    mine = (own["as_of"], own["created_at"])
-    if not own.get("draft"):
-        rows = [row for row in rows if row[3]]
-    earlier = [row for row in rows if row[2] != own["run_id"] and _moment(row[:2]) < _moment(mine)]
-    if not earlier:
-        raise DataError(f"No run was made before {own['run_id']}, so there is nothing to compare it with.")
-    return str(max(earlier, key=lambda row: _moment(row[:2]))[2])
-
-
-def _moment(pair: Sequence[Any]) -> tuple[pd.Timestamp, pd.Timestamp]:
-    made = pd.Timestamp(pair[1])
-    return pd.Timestamp(pair[0]), made if made.tzinfo else made.tz_localize("UTC")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from textwrap import shorten
+from typing import TYPE_CHECKING, Any, Final
 
 from matplotlib.figure import Figure
 
 from escalation_forecast.explain.words import moved_by, named, shown
-from escalation_forecast.report.style import AHEAD, GRID, INK, MUTED, PAST, SMALL, THIRD, new_figure, title
+from escalation_forecast.report.style import AHEAD, GRID, INK, MUTED, PAST, SMALL, THIRD, new_figure
 
 if TYPE_CHECKING:
     from escalation_forecast.explain.result import Explanation, Part, Why
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 ROW: Final = 0.3  # inches
 MOST: Final = 12  # steps with a row of their own
 LONGEST: Final = 44  # letters of a label
+WIDEST: Final = 105  # and of the title
 COLOURS: Final = {"time": MUTED, "sampling": GRID, "configuration": THIRD, "priors": THIRD, "code": THIRD}
 
 
@@ -30,7 +32,8 @@ def plot_waterfall(found: Explanation, why: Why) -> Figure:
     ax.grid(axis="y", visible=False)
     ax.grid(axis="x", color=GRID, linewidth=0.7)
     factor = 100.0 if why.unit == "binary" else 1.0
-    at, labels, ends = factor * why.before, [found.previous_as_of], [factor * why.before]
+    at, ends = factor * why.before, [factor * why.before]
+    labels = [f"earlier run, {found.previous_as_of}"]
     ax.plot(at, 0, "o", color=PAST, markersize=6, zorder=3)
     for y, (label, part) in enumerate(rows, start=1):
         change, error = factor * part.change, 1.96 * factor * part.mcse
@@ -47,7 +50,7 @@ def plot_waterfall(found: Explanation, why: Why) -> Figure:
     last = len(rows) + 1
     ax.plot([at, at], [last - 1, last], color=MUTED, linewidth=0.7, zorder=1)
     ax.plot(factor * why.after, last, "o", color=AHEAD, markersize=6, zorder=3)
-    labels.append(found.as_of)
+    labels.append(f"later run, {found.as_of}")
     _beside(ax, shown(why, why.before), 0)
     _beside(ax, shown(why, why.after), last)
     ax.set_yticks(range(last + 1), labels)
@@ -56,9 +59,11 @@ def plot_waterfall(found: Explanation, why: Why) -> Figure:
     ax.set_xlim(min(ends) - 0.06 * span, max(ends) + 0.06 * span)
     if why.unit == "binary":
         ax.xaxis.set_major_formatter("{x:g} %")
-    name = f"{why.title} {why.target}".strip()
+    place: dict[str, Any] = {"x": 0.012, "va": "top", "color": INK}
+    name = shorten(f"{why.title}, {why.target}".strip(", "), WIDEST, placeholder=" ...")
+    figure.text(y=1 - 0.1 / height, s=name, fontsize=10.5, fontweight="bold", **place)
     below = f"{why.answer}: {shown(why, why.before)} to {shown(why, why.after)}; with 95 % Monte Carlo error"
-    title(ax, name, below, below=True)
+    figure.text(y=1 - 0.33 / height, s=below, fontsize=SMALL + 1.3, **place)
     return figure
 
 

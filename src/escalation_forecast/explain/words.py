@@ -50,11 +50,11 @@ def moved_by(why: Why, change: float) -> str:
     return "0.00" if text in ("+0.00", "-0.00") else text
 
 
-def named(found: Explanation, part: Part) -> str:
-    """What a step was, in words."""
+def named(found: Explanation, part: Part, *, full: bool = True) -> str:
+    """What a step was, in words; a series by its description, or by its name alone."""
     if part.kind == "sampling":
         return "Monte Carlo error of the two fits"
-    what = found.labels.get(part.label, part.label)
+    what = found.labels.get(part.label, part.label) if full else part.label
     if part.kind == "time":
         return f"the date ({what})"
     return {"revision": f"revised: {what}", "news": f"new: {what}", "priors": f"prior: {what}"}.get(
@@ -83,13 +83,12 @@ def sentences(found: Explanation, why: Why) -> str:
         out.append(f"What moved it: {'; '.join(told)}{more}.")
     elif own:
         out.append("No single step moved it by more than twice its Monte Carlo error.")
-    rest_of = [part for part in why.parts if part.kind == "sampling"]
-    for part in rest_of:
-        if abs(part.change) >= LEAST * scale:
+    for part, change in zip(why.parts, _rounded(why)[2:], strict=True):
+        if part.kind == "sampling" and change:
             usual = "as much as is usual" if not part.clear else "more than its Monte Carlo error explains"
+            size = f"{change / 100:+.2f} points" if why.unit == "binary" else f"{change / 100:+.2f}"
             out.append(
-                f"{moved_by(why, part.change)} are the difference between two samplings, {usual} "
-                f"(error {_size(why, part.mcse)})."
+                f"{size} is the difference between two samplings, {usual} (error {_size(why, part.mcse)})."
             )
     return " ".join(out)
 
@@ -101,20 +100,28 @@ def _size(why: Why, error: float) -> str:
 def printed(found: Explanation, why: Why) -> str:
     """The table of one answer; the printed changes add up to the printed whole."""
     factor = 100.0 if why.unit == "binary" else 1.0
-    before, after, *rounded = whole_hundredths(
-        factor * why.before, factor * why.after, [factor * part.change for part in why.parts]
-    )
+    before, after, *rounded = _rounded(why)
     unit = "%" if why.unit == "binary" else ""
+    head = f"{why.answer}: {why.title} {why.target}".rstrip()
     lines = [
-        f"{why.answer}: {why.title} {why.target}".rstrip(),
+        head,
         f"  {found.previous_as_of:<{WIDTH}} {before / 100:9.2f} {unit}".rstrip(),
     ]
     for part, change in zip(why.parts, rounded, strict=True):
-        label = named(found, part)
+        if part.kind != "sampling" and part.change == 0.0 and part.mcse == 0.0:
+            continue  # did nothing
+        label = named(found, part, full=False)
         label = label if len(label) <= WIDTH else f"{label[: WIDTH - 3]}..."
         lines.append(f"  {label:<{WIDTH}} {change / 100:+9.2f}   (MC error {factor * part.mcse:.2f})")
     lines.append(f"  {found.as_of:<{WIDTH}} {after / 100:9.2f} {unit}".rstrip())
     return "\n".join(lines)
+
+
+def _rounded(why: Why) -> list[int]:
+    """Before, after and every part in hundredths of a point, or of the unit."""
+    factor = 100.0 if why.unit == "binary" else 1.0
+    changes = [factor * part.change for part in why.parts]
+    return whole_hundredths(factor * why.before, factor * why.after, changes)
 
 
 def whole_hundredths(before: float, after: float, changes: Sequence[float]) -> list[int]:
