@@ -48,7 +48,7 @@ FIRST, SECOND = "2026-06-28", "2026-07-02"  # of the made-up runs: little news, 
 ASKED = (
     "arms-race-annual",
     "use-of-force",
-    "wider-war",
+    "war-joining",
     "tension-exceeds",
     "troops-exceed",
     "arms-race-count",
@@ -461,6 +461,7 @@ def test_other_models_are_one_step_and_said_to_be(runs: tuple[Path, Run, Run], t
     assert "cannot be told apart" in found.notes[0]
 
 
+@pytest.mark.slow
 def test_a_change_of_the_questions_is_seen(runs: tuple[Path, Run, Run], questions: list[Any]) -> None:
     changed = []
     for question in questions:
@@ -482,6 +483,7 @@ def test_a_change_of_the_questions_is_seen(runs: tuple[Path, Run, Run], question
     assert any(TODAY in note for note in found.notes)
 
 
+@pytest.mark.slow
 def test_a_change_of_priors_gives_the_weights_of_an_update(
     runs: tuple[Path, Run, Run], questions: list[Any], data: Store
 ) -> None:
