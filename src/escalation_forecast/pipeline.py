@@ -21,6 +21,7 @@ import xarray as xr
 from escalation_forecast import archive
 from escalation_forecast.archive import Run, load_run
 from escalation_forecast.fit import ConvergenceError, Diagnostics, Settings, diagnose, sample
+from escalation_forecast.identity import run_identity
 from escalation_forecast.prior_data import DataPriors
 from escalation_forecast.priors import Priors
 from escalation_forecast.run_files import write_run
@@ -101,24 +102,11 @@ def run_forecast(
     bind(questions, known, as_of=day, horizon=horizon)
     history, pool = load_history(), load_pool()
     spending_weight = load_spending_pool().at(day) if pool_spending else 1.0
-    identity = archive.run_id(
-        {
-            "panel": panel.content_hash,
-            "weights": [panel.spending.exposure.tolist(), panel.spending.rivals.tolist()],
-            "reference_scale": forecast.reference_scale().to_dict(),
-            "history": history.content_hash(),
-            "pool": pool.weights.to_dict(),
-            "spending_weight": spending_weight,
-            "as_of": day.isoformat(),
-            "priors": priors.canonical(),
-            "questions": [question.model_dump(mode="json") for question in questions],
-            "horizon": horizon,
-            "settings": settings.canonical(),
-            "model_version": MODEL_VERSION,
-            "seed": seed,
-            "draft": draft,
-        }
-    )
+    identity = run_identity(
+        panel, history=history, spending_weight=spending_weight, as_of=day, priors=priors,
+        questions=questions, horizon=horizon, settings=settings.canonical(), model_version=MODEL_VERSION,
+        seed=seed, draft=draft,
+    )  # fmt: skip
     asked = [question.rule for question in questions]
     measured = lines(load_skill(), asked, MODEL_VERSION, pooled_spending=pool_spending)
     if (finished := archive.find(out, identity)) is not None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import pandas as pd
@@ -22,10 +22,10 @@ from escalation_forecast.explain import estimate
 from escalation_forecast.explain.answers import Sayings, history_tables
 from escalation_forecast.explain.climb import Base, Climb, climb, fit_at
 from escalation_forecast.explain.estimate import Estimate
-from escalation_forecast.explain.identity import as_made_today
 from escalation_forecast.explain.result import Explanation, Part, Why, add_up
 from escalation_forecast.explain.sides import Archive, Side, before_run, check_order, load
 from escalation_forecast.explain.states import State, Step, steps_between
+from escalation_forecast.identity import run_identity
 from escalation_forecast.questions import Question, load_questions
 from escalation_forecast.schema import DataError
 from escalation_forecast.store import Store
@@ -33,6 +33,7 @@ from escalation_forecast.update.reweight import summary_value
 
 if TYPE_CHECKING:
     from escalation_forecast.fit import Settings
+    from escalation_forecast.history.tables import History
 
 BEYOND: Final = 3.0  # Monte Carlo errors; a run's own draws may say something else by chance
 TODAY: Final = "questions and tables of the program"
@@ -106,7 +107,7 @@ def explain(
     )
     levels = _levels(old.state, steps, found, tell)
     history = history_tables()
-    verified = tuple(as_made_today(side.state, side.run.summary, history) for side in (old, new))
+    verified = tuple(_as_made_today(side.state, side.run.summary, history) for side in (old, new))
     answers = _answers(old, new, steps, levels, verified[0])
     return Explanation(
         run_id=new.id,
@@ -306,3 +307,17 @@ def _other_model(earlier: Run, later: Run, started: float) -> Explanation:
         only_old=tuple(name for name in old if name not in new),
         seconds=time.perf_counter() - started,
     )
+
+
+def _as_made_today(state: State, summary: Mapping[str, Any], history: History) -> bool:
+    """Whether `pipeline.run_forecast` would give the run its id again.
+
+    A run keeps its priors and the hash of its figures; of questions, histories and weights of pools it keeps
+    only what they did to its id.
+    """
+    identity = run_identity(
+        state.panel, history=history, spending_weight=state.spending_weight, as_of=state.day.date(),
+        priors=state.priors, questions=state.questions, horizon=state.horizon, settings=state.settings,
+        model_version=str(summary["model_version"]), seed=state.seed, draft=bool(summary["draft"]),
+    )  # fmt: skip
+    return str(summary["run_id"]) == identity

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from escalation_forecast import archive
 from escalation_forecast.fit import Settings
@@ -105,32 +105,22 @@ class Identity:
     def __init__(self, asked: Asked) -> None:
         import pandas as pd
 
-        from escalation_forecast import forecast
-        from escalation_forecast.history.tables import load_history
-        from escalation_forecast.model import MODEL_VERSION
         from escalation_forecast.panel import build_panel
         from escalation_forecast.questions import bind
-        from escalation_forecast.score.ladder_pool import load_pool
-        from escalation_forecast.score.spending_pool_file import load_spending_pool
 
-        panel = build_panel(asked.store, pd.Timestamp(asked.as_of))
+        self._asked = asked
+        self._panel = build_panel(asked.store, pd.Timestamp(asked.as_of))
         self.answers = len(bind(list(asked.questions), asked.store, as_of=asked.as_of, horizon=asked.horizon))
-        self._content: dict[str, Any] = {
-            "panel": panel.content_hash,
-            "weights": [panel.spending.exposure.tolist(), panel.spending.rivals.tolist()],
-            "reference_scale": forecast.reference_scale().to_dict(),
-            "history": load_history().content_hash(),
-            "pool": load_pool().weights.to_dict(),
-            "spending_weight": load_spending_pool().at(asked.as_of),
-            "as_of": asked.as_of.isoformat(),
-            "priors": asked.priors.canonical(),
-            "questions": [question.model_dump(mode="json") for question in asked.questions],
-            "horizon": asked.horizon,
-            "model_version": MODEL_VERSION,
-            "seed": asked.seed,
-            "draft": asked.draft,
-        }
 
     def of(self, settings: Settings) -> str:
         """The id of the run with these settings of the sampler."""
-        return archive.run_id({**self._content, "settings": settings.canonical()})
+        from escalation_forecast.history.tables import load_history
+        from escalation_forecast.identity import run_identity
+        from escalation_forecast.score.spending_pool_file import load_spending_pool
+
+        asked = self._asked
+        return run_identity(
+            self._panel, history=load_history(), spending_weight=load_spending_pool().at(asked.as_of),
+            as_of=asked.as_of, priors=asked.priors, questions=asked.questions, horizon=asked.horizon,
+            settings=settings.canonical(), model_version=model_version(), seed=asked.seed, draft=asked.draft,
+        )  # fmt: skip

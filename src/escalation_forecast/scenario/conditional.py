@@ -26,7 +26,7 @@ from escalation_forecast.scenario.programmes import superseded
 from escalation_forecast.schema import DataError
 from escalation_forecast.tables import nearest
 from escalation_forecast.update.refit import SETTINGS
-from escalation_forecast.update.result import COLUMNS, SHOWN, Moved, Refit
+from escalation_forecast.update.result import SHOWN, Moved, Refit, largest_moves, moved_table
 from escalation_forecast.update.reweight import CHOICES, RefitChoice, refitted
 from escalation_forecast.update.updater import Updater
 from escalation_forecast.update.weights import Weights, smooth
@@ -80,15 +80,7 @@ class Conditional:
 
     def table(self) -> pd.DataFrame:
         """One row per answer: id, target, kind, before, after, change, change_mcse, mcse, ess, way."""
-        rows = [
-            (
-                *(a.item.id, a.item.target, a.item.rule.kind, a.before, a.after, a.change),
-                *(a.change_mcse, a.mcse, a.ess, a.way),
-            )
-            for a in self.answers
-        ]
-        numbers = dict.fromkeys(("before", "after", "change", "change_mcse", "mcse", "ess"), float)
-        return pd.DataFrame(rows, columns=list(COLUMNS)).astype(numbers)
+        return moved_table(self.answers)
 
     @property
     def verdict(self) -> str:
@@ -105,8 +97,7 @@ class Conditional:
 
     def largest(self, n: int = SHOWN) -> list[Moved]:
         """The answers that move most, in units of probability."""
-        binary = [a for a in self.answers if a.item.rule.kind == "binary" and a.change is not None]
-        return sorted(binary, key=lambda a: -abs(a.change or 0.0))[:n]
+        return largest_moves(self.answers, n)
 
     def __repr__(self) -> str:
         lines = [f"Conditional ({self.kind_of_number}):", *(f"  {figure}" for figure in self.figures)]

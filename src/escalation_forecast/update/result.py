@@ -55,6 +55,25 @@ class Moved:
         return None if self.after is None else self.after - self.before
 
 
+def moved_table(answers: Sequence[Moved]) -> pd.DataFrame:
+    """One row per answer, columns `COLUMNS`."""
+    rows = [
+        (
+            *(a.item.id, a.item.target, a.item.rule.kind, a.before, a.after, a.change),
+            *(a.change_mcse, a.mcse, a.ess, a.way),
+        )
+        for a in answers
+    ]
+    numbers = dict.fromkeys(("before", "after", "change", "change_mcse", "mcse", "ess"), float)
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(numbers)
+
+
+def largest_moves(answers: Sequence[Moved], n: int) -> list[Moved]:
+    """The answers that move most, in units of probability."""
+    binary = [a for a in answers if a.item.rule.kind == "binary" and a.change is not None]
+    return sorted(binary, key=lambda a: -abs(a.change or 0.0))[:n]
+
+
 @dataclass(frozen=True, eq=False)
 class Refit:
     """A new fit with other priors."""
@@ -108,15 +127,7 @@ class Update:
 
     def table(self) -> pd.DataFrame:
         """One row per answer: id, target, kind, before, after, change, change_mcse, mcse, ess, way."""
-        rows = [
-            (
-                *(a.item.id, a.item.target, a.item.rule.kind, a.before, a.after, a.change),
-                *(a.change_mcse, a.mcse, a.ess, a.way),
-            )
-            for a in self.answers
-        ]
-        numbers = dict.fromkeys(("before", "after", "change", "change_mcse", "mcse", "ess"), float)
-        return pd.DataFrame(rows, columns=list(COLUMNS)).astype(numbers)
+        return moved_table(self.answers)
 
     @property
     def verdict(self) -> str:
@@ -140,8 +151,7 @@ class Update:
 
     def largest(self, n: int = SHOWN) -> list[Moved]:
         """The answers that move most, in units of probability."""
-        binary = [a for a in self.answers if a.item.rule.kind == "binary" and a.change is not None]
-        return sorted(binary, key=lambda a: -abs(a.change or 0.0))[:n]
+        return largest_moves(self.answers, n)
 
     def __repr__(self) -> str:
         lines = [f"Update: {len(self.changes)} priors differ", *(f"  {change}" for change in self.changes)]
