@@ -604,7 +604,7 @@ def test_page_takes_its_tables_and_keeps_a_table_of_sensitivity(tmp_path: Path, 
     text = file.read_text(encoding="utf-8")
     assert text.count("## What each prior does") == 1
     assert meaning(default, OUTCOMES["war-after-clash"]).text in text
-    with pytest.raises(DataError, match="table 'other' is in the page or made, but not both"):
+    with pytest.raises(DataError, match="Table 'other' is in the page or made, but not both"):
         fill("<!-- table: other -->\n<!-- end -->", {})
 
 
@@ -615,7 +615,8 @@ def test_examples_of_the_page_work(default: Priors, tmp_path: Path) -> None:
     stated = say(default, "spike-growth", interval(0, 1), {"state": "KOR", "theatre": "korea"})
     found = default.replace(file)["threat_slope"]
     assert found.at("KOR")["sigma"] == pytest.approx(stated.spec.at("KOR")["sigma"], rel=0.05)
-    (code,) = blocks("python")
+    code, sliders = blocks("python")
+    assert "explore(" in sliders  # has tests of its own
     names: dict[str, Any] = {}
     exec(code.replace("print(prior_check(priors))", ""), names)  # the check has tests of its own
     assert default.replace(_parsed(names["text"])) == names["priors"]
