@@ -8,6 +8,7 @@ from typing import Final
 
 from escalation_forecast.elicit.page import PLACE, fill, markdown
 from escalation_forecast.scenario.levers import Book, Effect, load_scenarios
+from escalation_forecast.scenario.response import NO_CHANGE
 from escalation_forecast.scenario.result import ScenarioResult
 
 ANSWERS: Final = ("wider-war/any/12m", "arms-race-regional/2027", "use-of-force/korea/12m")
@@ -46,8 +47,11 @@ def result_table(results: Sequence[ScenarioResult], answers: Sequence[str] = ANS
                 cells.append("-" if row.conditional is None else f"C {100 * row.conditional:+.1f}")
                 continue
             c = row.change
+            if c == NO_CHANGE:
+                cells.append("unchanged")
+                continue
             said = f"{100 * c.mean:+.2f} ({100 * c.low:+.2f} to {100 * c.high:+.2f})"
-            cells.append(said + ("" if c.settled or c.mean == 0.0 else ", not settled"))
+            cells.append(said + ("" if c.settled else ", not settled"))
         rows.append((f"`{one.name}`", one.label, *cells))
     return markdown(("scenario", "label", *(f"`{answer}`" for answer in answers)), rows)
 
