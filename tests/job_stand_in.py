@@ -128,6 +128,7 @@ def tools(fit: Fit, **changes: Any) -> Tools:
         "fit": fit,
         "explain": lambda *_: "explained",
         "late": lambda _: [],
+        "answered": lambda *_: [],
     }
     return Tools(**given | changes)
 

@@ -22,7 +22,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from typer.testing import CliRunner
 
-from escalation_forecast import archive, pipeline
+from escalation_forecast import alerts, archive, pipeline
 from escalation_forecast.cli import app
 from escalation_forecast.explain import Explanation, Part, Why
 from escalation_forecast.fit import ConvergenceError, Settings
@@ -85,7 +85,20 @@ def test_first_job_publishes_with_all_that_follows(root: Path) -> None:
         steps = ledger.table("steps")
     states = dict(zip(steps["step"], steps["state"], strict=True))
     assert states["explain"] == "skipped"
-    done = {"lock", "data", "compare", "panel", "id", "fit", "gates", "archive", "export", "report", "alert"}
+    done = {
+        "lock",
+        "data",
+        "compare",
+        "panel",
+        "id",
+        "fit",
+        "gates",
+        "archive",
+        "export",
+        "report",
+        "resolve",
+        "alert",
+    }
     assert {name for name, state in states.items() if state in ("done", "started")} == done | {"done"}
     exported = {file.name for file in (root / "exports" / found.run_id).iterdir()}
     assert exported == {"summary.json", "questions.csv"}
@@ -549,7 +562,7 @@ def test_log_has_a_line_of_json_for_every_step(root: Path) -> None:
     assert {line["job"] for line in lines} == {found.job}
     done = [line["step"] for line in lines if line["state"] == "done"]
     assert done == [
-        "lock", "data", "compare", "panel", "fit", "gates", "archive", "export", "report", "alert", "done",
+        "lock", "data", "compare", "panel", "fit", "gates", "archive", "export", "report", "resolve", "alert", "done",
     ]  # fmt: skip
     assert lines[-1]["message"] == found.message
     assert pd.Timestamp(lines[0]["time"]).tzinfo is not None
@@ -690,3 +703,24 @@ def test_sampler_that_cannot_start_counts_as_gates_not_passed(root: Path) -> Non
     assert job(root, fit=broken).code == Code.GATE_FAILED
     with opened(root) as ledger:
         assert list(ledger.runs(state="failed")["reason"]) == ["The sampler could not run."] * 2
+
+
+def test_questions_that_are_answered_are_told_and_do_not_hold_the_job(root: Path) -> None:
+    """What is answered reaches the alerts; what goes wrong in it is noted, and the forecast stands."""
+
+    def broken(*_: Any) -> list[Any]:
+        raise DataError("The figures contradict what is stored.")
+
+    first = job(root, changes={"answered": broken})
+    assert (first.code, first.new) == (Code.PUBLISHED, True)
+    row = {"question": "wider-war", "answer": "wider-war/any/3m", "as_of": DAY, "status": "no", "value": 0.0}
+    (root / "figures.txt").write_text("two")
+    second = job(root, changes={"answered": lambda *_: alerts.resolved([row])})
+    assert (second.code, second.new) == (Code.PUBLISHED, True)
+    with opened(root) as ledger:
+        steps = ledger.table("steps", step="resolve").set_index("run_id")
+        assert steps.loc[first.run_id, "state"] == "failed"
+        assert "contradict" in steps.loc[first.run_id, "note"]
+        told = ledger.table("alerts", kind="resolved")
+    assert list(told["run_id"]) == [second.run_id]
+    assert "wider-war/any/3m" in told["message"].item()

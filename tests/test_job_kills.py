@@ -27,7 +27,7 @@ from postgres_server import PostgresServer
 
 STEPS = (
     "lock", "data", "compare", "panel", "fit", "gates",
-    "archive", "explain", "export", "report", "alert", "done",
+    "archive", "explain", "export", "report", "resolve", "alert", "done",
 )  # fmt: skip
 WELL = (Code.PUBLISHED, Code.UNCHANGED)
 SLOW_FIT = 0.05

@@ -321,9 +321,10 @@ class _Job:
             self._write("report", lambda: after.report(run, self.config))
         else:
             self.trail.skip("report", "turned off")
+        told = self._answered(ledger, asked)
         if self.config.alerts.enabled:
             with self.trail("alert") as step:
-                found = [*after.moved(run, previous, self.config), *self.tools.late(asked)]
+                found = [*after.moved(run, previous, self.config), *self.tools.late(asked), *told]
                 self._send(ledger, run.run_id, found, step)
         else:
             self.trail.skip("alert", "turned off")
@@ -341,6 +342,19 @@ class _Job:
             except Exception as error:
                 step.state, step.note = FAILED, f"{type(error).__name__}: {error}"
                 self.unwritten.append(f"{name} ({error})")
+
+    def _answered(self, ledger: Ledger, asked: Asked) -> list[Any]:
+        """Questions of earlier runs that were answered; a contradiction waits for people."""
+        told: list[Any] = []
+        with self.trail("resolve") as step:
+            try:
+                told = self.tools.answered(ledger, asked)
+                step.note = f"{len(told)} questions answered"
+            except (LedgerError, SQLAlchemyError):
+                raise
+            except Exception as error:
+                step.state, step.note = FAILED, f"{type(error).__name__}: {error}"
+        return told
 
     def _explain(self, ledger: Ledger, run: RunRecord, previous: RunRecord | None, asked: Asked) -> None:
         if not self.config.explain.enabled:

@@ -41,11 +41,13 @@ class Tools:
     explain: Callable[[Ledger, RunRecord, RunRecord, Asked, Literal["auto", "never"]], str]
     late: Callable[[Asked], list[Any]]
     """Alerts of series that are late."""
+    answered: Callable[[Ledger, Asked], list[Any]]
+    """Alerts of questions of earlier runs that the figures answer now."""
 
     @classmethod
     def default(cls) -> Tools:
         """Those of the program."""
-        return cls(read=read, identify=Identity, fit=fit, explain=explain, late=late)
+        return cls(read=read, identify=Identity, fit=fit, explain=explain, late=late, answered=answered)
 
 
 def read(config: Config) -> Asked:
@@ -145,3 +147,13 @@ def late(asked: Asked) -> list[Any]:
     from escalation_forecast import alerts
 
     return list(alerts.stale(asked.store, asked.as_of))
+
+
+def answered(ledger: Ledger, asked: Asked) -> list[Any]:
+    """Answer archived forecasts whose named source has come, and what there is to tell of it."""
+    from escalation_forecast import alerts, records
+
+    found = records.resolve(
+        ledger, asked.store, questions=list(asked.questions), propose=False, today=asked.as_of
+    )
+    return alerts.resolved([one.row() for one in found.new])
