@@ -562,7 +562,8 @@ def test_log_has_a_line_of_json_for_every_step(root: Path) -> None:
     assert {line["job"] for line in lines} == {found.job}
     done = [line["step"] for line in lines if line["state"] == "done"]
     assert done == [
-        "lock", "data", "compare", "panel", "fit", "gates", "archive", "export", "report", "resolve", "alert", "done",
+        "lock", "data", "compare", "panel", "fit", "gates", "archive", "export", "report", "resolve", "alert",
+        "done",
     ]  # fmt: skip
     assert lines[-1]["message"] == found.message
     assert pd.Timestamp(lines[0]["time"]).tzinfo is not None
