@@ -540,6 +540,16 @@ def test_a_sweep_is_the_scenarios_one_by_one(at: Scenarios, tmp_path: Path) -> N
     row = table.query("`mediation.scale` == 1 and `mediation.1.mu` == 0.2 and `mediation.from_month` == 6")
     expected = one.run("mediation")[answers[0]].change
     assert row.loc[row["id"] == answers[0], "change"].item() == pytest.approx(expected.mean, rel=1e-9)  # type: ignore[union-attr]
+    whole = sweep(
+        folder, "mediation", {"mediation.scale": [1.0]}, answers=["wider-war"], out=tmp_path, executor="here",
+        progress=False,
+    )  # fmt: skip
+    assert set(whole["id"]) == {item.id for item in at.ground.items if item.question.id == "wider-war"}
+    every = at.run("mediation")
+    assert list(whole["change"].fillna(0)) == [
+        0.0 if every[name].change is None else every[name].change.mean
+        for name in whole["id"]  # type: ignore[union-attr]
+    ]
     again = sweep(folder, "mediation", grid, answers=answers, out=tmp_path, executor="here", progress=False)
     pd.testing.assert_frame_equal(table, again)
     figure = plot_heat(table, answers[0], "mediation.scale", "mediation.1.mu")

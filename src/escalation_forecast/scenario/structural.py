@@ -62,9 +62,15 @@ class Outcome:
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """A finished forecast, laid out so that decisions can be put on it."""
+    """A finished forecast, laid out so that decisions can be put on it.
+
+    Attributes
+    ----------
+    wanted : ids of the answers that are asked for; all if empty.
+    """
 
     updater: Updater
+    wanted: tuple[str, ...] = ()
 
     @property
     def panel(self) -> Panel:
@@ -129,7 +135,8 @@ class Ground:
 
     @property
     def items(self) -> tuple[Item, ...]:
-        return tuple(item for item in self.updater.items if not item.decided)
+        chosen = [item for item in self.updater.items if not self.wanted or item.id in self.wanted]
+        return tuple(item for item in chosen if not item.decided)
 
     def outcome(self, shifts: Shifts) -> Outcome:
         """The future with the shifts added."""

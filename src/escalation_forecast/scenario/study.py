@@ -14,6 +14,7 @@ import pandas as pd
 from escalation_forecast import forecast
 from escalation_forecast.indicator_rows import LATENTS
 from escalation_forecast.questions import Item
+from escalation_forecast.scenario import readouts as quantities
 from escalation_forecast.scenario.effects import Shifts, shifts_of
 from escalation_forecast.scenario.levers import (
     LONGEST,
@@ -24,7 +25,6 @@ from escalation_forecast.scenario.levers import (
     labels_known,
     load_scenarios,
 )
-from escalation_forecast.scenario.readouts import readouts
 from escalation_forecast.scenario.response import respond, spread, tipping_point
 from escalation_forecast.scenario.result import BEYOND, Label, Row, ScenarioResult
 from escalation_forecast.scenario.structural import Ground, Outcome
@@ -87,6 +87,7 @@ class Scenarios:
         name: str = "",
         conditional: bool = True,
         refit: Literal["never", "auto", "always"] = "never",
+        readouts: bool = True,
     ) -> ScenarioResult:
         """What a scenario changes.
 
@@ -96,6 +97,7 @@ class Scenarios:
         name : for one made in place.
         conditional : give the C number beside the S number where something would be observed.
         refit : for the C number fit again never, when weights do not do, or always.
+        readouts : find what it changes besides answers, and fans, too.
 
         Raises
         ------
@@ -118,8 +120,8 @@ class Scenarios:
             scenario=scenario,
             label=label,
             rows=self._rows(outcome, shifts, touched, news, structural=bool(steps)),
-            readouts=self._readouts(outcome, shifts),
-            fans=self._fans(outcome),
+            readouts=self._readouts(outcome, shifts) if readouts else (),
+            fans=self._fans(outcome) if readouts else pd.DataFrame(),
             conditional=news,
             refused=refused,
             lowers_risk=_claim(steps),
@@ -182,7 +184,7 @@ class Scenarios:
 
     def _readouts(self, outcome: Outcome, shifts: Shifts) -> tuple[Row, ...]:
         found = []
-        for one in readouts(self.ground, outcome, shifts):
+        for one in quantities.readouts(self.ground, outcome, shifts):
             change = spread(one.after - one.before, self.ground.draws.shape)
             before = float(one.before.mean())
             if max(abs(change.low), abs(change.high)) > NEGLIGIBLE * abs(before):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -68,9 +68,10 @@ class SweepTask:
         from escalation_forecast.scenario.study import Scenarios
 
         point = json.loads(cell.origin)
-        own = _prepared(self.run_folder, self.files)
+        own = _prepared(self.run_folder, self.files, self.answers)
         at = Scenarios(own.ground, own.book.changed(self.scenario, point))
-        table = at.run(self.scenario, conditional=False).table()
+        more = not self.answers or set(self.answers) != {item.id for item in own.ground.items}
+        table = at.run(self.scenario, conditional=False, readouts=more).table()
         if self.answers:
             table = table[table["id"].isin(self.answers)]
         kept = table[["id", "unit", *NUMBERS, "settled", "note"]].rename(columns={"id": "horizon"})
@@ -96,10 +97,11 @@ class SweepTask:
 
 
 @lru_cache(maxsize=1)
-def _prepared(folder: Path, files: tuple[Path, ...]) -> Scenarios:
+def _prepared(folder: Path, files: tuple[Path, ...], answers: tuple[str, ...]) -> Scenarios:
     from escalation_forecast.scenario.study import Scenarios
 
-    return Scenarios.of(folder, *files)
+    own = Scenarios.of(folder, *files)
+    return Scenarios(replace(own.ground, wanted=answers), own.book)
 
 
 def _label(point: Mapping[str, float]) -> str:
@@ -125,7 +127,7 @@ def sweep(
     ----------
     run : folder of a stored run.
     grid : numbers by place: ``{"mediation.scale": [0, 1, 2], "mediation.from_month": [1, 6]}``.
-    answers : ids to keep, such as ``wider-war/any/12m``; all by default.
+    answers : ids to keep, such as ``wider-war/any/12m`` or ``wider-war``; all by default.
     out : folder in which finished points are kept.
     workers, dask, executor : as of `score.runner.run_backtest`.
 
@@ -147,7 +149,7 @@ def sweep(
         scenario,
         tuple((place, tuple(float(one) for one in values)) for place, values in grid.items()),
         tuple(Path(one).resolve() for one in files),
-        tuple(answers),
+        _parts(Path(run), answers),
     )
     _check(task)
     done = run_backtest(task, out, workers=workers, dask=dask, executor=executor, progress=progress)
@@ -161,6 +163,17 @@ def sweep(
     wanted = {_label(point): k for k, point in enumerate(task.points())}
     order = cases["origin"].map(wanted)
     return table[order.notna()].iloc[order.dropna().argsort(kind="stable")].reset_index(drop=True)
+
+
+def _parts(folder: Path, answers: Sequence[str]) -> tuple[str, ...]:
+    """Ids of answers; a question stands for all of its own."""
+    from escalation_forecast.archive import load_run
+
+    known = [entry["id"] for entry in load_run(folder).summary["questions"]]
+    found: list[str] = []
+    for name in answers:
+        found += [one for one in known if one.startswith(f"{name}/")] or [name]
+    return tuple(dict.fromkeys(found))
 
 
 def _check(task: SweepTask) -> None:
