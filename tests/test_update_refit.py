@@ -22,7 +22,7 @@ from escalation_forecast.update.moves import shifted
 EDITS = 10
 HEADLINES = ("arms-race-regional", "wider-war")
 SETTINGS = Settings(tune=300, draws=1000)
-SHORT = Settings(tune=200, draws=500)
+SHORT = Settings(tune=200, draws=300)
 """Of the fits: their error is the larger part of what separates them from weights, and is counted."""
 
 
