@@ -145,6 +145,17 @@ def partial(out: Path, identity: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def alive(process: int) -> bool:
+    """Whether a process runs on this machine; one of another user counts."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
 def finish(folder: Path, out: Path, identity: str) -> Path:
     """Make a filled folder the run of that id, in one step; a run already there stays as it is."""
     target = out / identity

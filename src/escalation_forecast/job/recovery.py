@@ -29,7 +29,7 @@ def remove_halves(folder: Path) -> list[str]:
     for half in sorted(folder.glob(".*partial-*")) if folder.is_dir() else ():
         if archive.LEFTOVER.fullmatch(half.name):
             process = int(half.name.rpartition("-")[2])
-            if process == os.getpid() or not _alive(process):
+            if process == os.getpid() or not archive.alive(process):
                 shutil.rmtree(half, ignore_errors=True)
                 gone.append(half.name)
     return gone
@@ -74,13 +74,3 @@ def take_in(ledger: Ledger, folder: Path, job: str, keep: Callable[[], None]) ->
 
 def _is_run(folder: Path, name: str) -> bool:
     return RUN.fullmatch(name) is not None and (folder / name / archive.SUMMARY).is_file()
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Iterator
@@ -100,7 +99,7 @@ def _same(ledger: Ledger, run_id: str, known: Stored) -> bool:
 def _folder(ledger: Ledger, name: str, ids: set[str], failed: set[str]) -> Iterator[Fault]:
     where = f"{ledger.files.place.rstrip('/')}/{name}"
     if half := HALF.fullmatch(name):
-        if not _alive(int(half[2])) or _old(ledger, name):
+        if not archive.alive(int(half[2])) or _old(ledger, name):
             text = f"{where} is a run that was never finished"
             yield Fault("half run", half[1], "", text, "delete it, unless a job on another machine is at it")
     elif broken := FAILED_FOLDER.fullmatch(name):
@@ -121,16 +120,6 @@ def _folder(ledger: Ledger, name: str, ids: set[str], failed: set[str]) -> Itera
         else:
             text = f"{where} has no {archive.SUMMARY}, so it is half a run"
             yield Fault("half run", name, "", text, "delete it, unless a job is uploading it now")
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
 
 
 def _old(ledger: Ledger, name: str) -> bool:
