@@ -73,13 +73,15 @@ def guarded(watch: Watch) -> Iterator[None]:
     """Raise `OverBudget` or `Terminated` in the main thread, in the middle of whatever runs.
 
     A thread looks at the clock and the memory twice a second. The sampler, which is not Python, lets signals
-    through and stops its chains. In another thread than the main one signals cannot be taken: there only
-    `Watch.check` between steps holds.
+    through and stops its chains. Where nothing can be raised (a finaliser, a callback from C) Python drops the
+    exception; the thread then asks for it again. In another thread than the main one signals cannot be taken:
+    there only `Watch.check` between steps holds.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    done, armed = threading.Event(), [True]
+    done, armed, dropped = threading.Event(), [True], threading.Event()
+    asked: list[signal.Signals] = []
 
     def over(_: int, __: FrameType | None) -> None:
         if armed[0] and (found := watch.over()) is not None:
@@ -89,14 +91,25 @@ def guarded(watch: Watch) -> Iterator[None]:
     def ended(_: int, __: FrameType | None) -> None:
         if armed[0]:
             armed[0] = False
+            asked.append(signal.SIGTERM)
             raise Terminated("SIGTERM")
+
+    def unraisable(lost: Any) -> None:
+        if isinstance(lost.exc_value, OverBudget | Terminated):
+            dropped.set()
+        else:
+            unraisable_before(lost)
 
     def look() -> None:
         while not done.wait(TICK_SECONDS):
-            if watch.over() is not None and not done.is_set():
-                os.kill(os.getpid(), signal.SIGALRM)
-                return
+            if dropped.is_set():
+                dropped.clear()
+                armed[0] = True
+            if armed[0] and (asked or watch.over() is not None) and not done.is_set():
+                os.kill(os.getpid(), asked[-1] if asked else signal.SIGALRM)
 
+    unraisable_before = sys.unraisablehook
+    sys.unraisablehook = unraisable
     before: dict[int, Any] = {
         signal.SIGALRM: signal.signal(signal.SIGALRM, over),
         signal.SIGTERM: signal.signal(signal.SIGTERM, ended),
@@ -109,5 +122,6 @@ def guarded(watch: Watch) -> Iterator[None]:
         armed[0] = False
         done.set()
         thread.join()
+        sys.unraisablehook = unraisable_before
         for number, handler in before.items():
             signal.signal(number, handler)
