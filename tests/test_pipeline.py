@@ -118,7 +118,7 @@ def test_run_has_every_file(run: Run) -> None:
     plots = {"latent.png", "spending.png", "questions.png", "indicators.png"}
     draws = {"draws_theatres.parquet", "draws_spending.parquet"}
     found = {file.name for file in run.folder.iterdir()}
-    assert found == tables | plots | draws | {"summary.json", "posterior.nc", "priors.toml"}
+    assert found == tables | plots | draws | {"summary.json", "posterior.nc", "priors.toml", "model_card.md"}
     assert run.folder.name == run.summary["run_id"]
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from escalation_forecast.archive import Run, load_run
+    from escalation_forecast.card import model_card
     from escalation_forecast.explorer import explore
     from escalation_forecast.pipeline import run_forecast
     from escalation_forecast.priors import Priors
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DataError", "Priors", "Run", "Scenarios", "Store", "Updater", "explore", "load_questions", "load_run",
-    "resolve", "run_forecast",
+    "model_card", "resolve", "run_forecast",
 ]  # fmt: skip
 
 _HOME = {
@@ -41,6 +42,7 @@ _HOME = {
     "explore": "explorer",
     "load_questions": "questions",
     "load_run": "archive",
+    "model_card": "card",
     "resolve": "questions",
     "run_forecast": "pipeline",
 }

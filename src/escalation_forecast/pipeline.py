@@ -77,6 +77,7 @@ def run_forecast(
         When the run cannot be written.
     """
     from escalation_forecast import forecast
+    from escalation_forecast.card import source_records, write_card
     from escalation_forecast.history.tables import load_history
     from escalation_forecast.model import MODEL_VERSION, build_model
     from escalation_forecast.panel import build_panel
@@ -128,6 +129,7 @@ def run_forecast(
             "content_hash": panel.content_hash,
             "last_month": {k: f"{v:%Y-%m}" for k, v in sorted(panel.last_period.items())},
             "n_observations": panel.n_observations,
+            "sources": source_records(known),
         },
         "theatres": [],
         "questions": [],
@@ -177,6 +179,7 @@ def run_forecast(
             write_run(folder, summary, paths, panel, posterior, stats, priors, seed)
             summary["diagnostics"] = _health(diagnostics, step.seconds, started)
             archive.write_summary(summary, folder)
+            write_card(folder, summary, known)
         target = archive.finish(folder, out, identity)
     return Run(target, load_run(target).summary, paths)
 

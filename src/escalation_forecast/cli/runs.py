@@ -263,6 +263,39 @@ def add(
         print_json(told)
 
 
+@app.command()
+def card(
+    run: Annotated[
+        str, typer.Argument(metavar="ID_OR_DIR", help="Id as in `runs list`, `latest`, or a folder.")
+    ],
+    html: Annotated[
+        bool, typer.Option("--html", help="Print a fragment of HTML in place of Markdown.")
+    ] = False,
+    archive: Archive = DEFAULT_ARCHIVE,
+    files: Files = DEFAULT_FILES,
+    json: Json = False,
+) -> None:
+    """Print the model card of a run.
+
+    What it is for, what went in, how the fit was checked, how far the answers are prior, and what it cannot
+    do. A run keeps its card as model_card.md; of runs made before there were cards it is written anew.
+    """
+    from escalation_forecast.archive import SUMMARY, Run, load_run
+    from escalation_forecast.card import model_card
+
+    folder = next((one for one in (Path(run), Path(files) / run) if (one / SUMMARY).is_file()), None)
+    if folder is not None:
+        found = model_card(load_run(folder))
+    else:
+        with opened(archive, files) as ledger:
+            record = ledger.get(_id(ledger, run))
+        found = model_card(Run(Path(files) / record.run_id, dict(record.summary)))
+    if json:
+        print_json(found.to_dict())
+    else:
+        typer.echo(found.html() if html else found.markdown(), nl=False)
+
+
 @contextmanager
 def opened(url: str, files: str, *, create: bool = False) -> Iterator[Ledger]:
     """The archive; one that is not there yet is made by `add` alone."""
