@@ -293,7 +293,7 @@ def test_series_ended_in_the_catalogue_is_never_late(store_of: Any, series: str,
 
 
 def test_series_silent_for_longer_than_it_ran_has_ended(store_of: Any) -> None:
-    rows = made(monthly("2020-09", "2022-07-31"), 1, "pla_aircraft_adiz", "TWN")
+    rows = made(monthly("2020-09", "2022-07-31"), 1, "pla_vessels", "TWN")
     assert stale(store_of(rows, dt.date(2023, 1, 1)))
     assert not stale(store_of(rows, DAY))
 

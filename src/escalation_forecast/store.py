@@ -11,7 +11,7 @@ import datetime as dt
 import hashlib
 from functools import cached_property
 from pathlib import Path
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import pandas as pd
 
@@ -24,9 +24,11 @@ from escalation_forecast.schema import (
     DataError,
 )
 from escalation_forecast.tables import (
+    CHUNK,
     Problem,
     Tables,
     add_files,
+    add_rows,
     nearest,
     raise_problems,
     read_observations,
@@ -126,17 +128,33 @@ class Store:
         A series that `indicators` names and the catalogue lacks is registered as the file has it;
         a figure of a known key with another `release` is a revision. The source `user` is free to use.
 
+        Parameters
+        ----------
+        observations : a CSV file, or a folder of them, which are read in order of name (its
+            ``indicators.csv`` is read as that of `indicators`).
+
         Raises
         ------
         DataError
             As `load`; also when the store has been cut by `as_of` (add files first, then cut).
         """
+        tables = add_files(self._uncut(), observations, indicators)
+        raise_problems(table_problems(tables))
+        return self._from_tables(tables)
+
+    def with_figures(self, figures: pd.DataFrame, label: str, indicators: pd.DataFrame | None = None) -> Self:
+        """`with_files` of figures at hand, which `label` names in complaints."""
+        tables = add_rows(self._uncut(), figures, label, indicators)
+        raise_problems(table_problems(tables))
+        return self._from_tables(tables)
+
+    def _uncut(self) -> Tables:
         if self.as_of_date is not None:
             raise DataError(
                 f"The store is already cut at {self.as_of_date}, so added figures may come from its future; "
                 "add files to the uncut store, then call as_of."
             )
-        tables = Tables(
+        return Tables(
             root=self.root,
             observations=self.observations.join(self.where),
             indicators=self.indicators.assign(file="the store", row=range(2, len(self.indicators) + 2)),
@@ -144,17 +162,12 @@ class Store:
             sources=self.sources.assign(file="the store", row=0),
             problems=(),
         )
-        tables = add_files(tables, observations, indicators)
-        raise_problems(table_problems(tables))
-        return self._from_tables(tables)
 
     def first_as_of(self) -> dt.date:
         """First date at which both spending and at least one indicator of the latent are known."""
-        observations = self.observations
-        spending = observations.loc[observations["series"] == SPENDING, "published_at"].min()
-        latent = observations.loc[
-            observations["series"].isin(self.indicators["series"]), "published_at"
-        ].min()
+        dated = self._first_published
+        spending = dated.get(SPENDING, pd.NaT)
+        latent = dated[dated.index.isin(self.indicators["series"])].min()
         for label, first in (("military spending", spending), ("any indicator", latent)):
             if pd.isna(first):
                 raise DataError(
@@ -182,12 +195,13 @@ class Store:
                 f"Nothing to forecast from was known on {stamp.date()}; the first possible date is {first}."
             )
         keep = known_rows(self.observations, stamp)
-        cut = dataclasses.replace(
-            self,
-            observations=self.observations[keep].reset_index(drop=True),
-            where=self.where[keep].reset_index(drop=True),
-            as_of_date=stamp.date(),
-        )
+        cut = dataclasses.replace(self, as_of_date=stamp.date())
+        if not keep.all():
+            cut = dataclasses.replace(
+                cut,
+                observations=self.observations[keep].reset_index(drop=True),
+                where=self.where[keep].reset_index(drop=True),
+            )
         cut.assert_known(stamp)
         return cut
 
@@ -210,6 +224,11 @@ class Store:
                 f"{row['unit']} of {row['period_start']:%Y-%m-%d} ({where['file']}, row {where['row']}), "
                 f"published {row['published_at']:%Y-%m-%d}; the as-of filter is broken."
             )
+
+    @cached_property
+    def _first_published(self) -> pd.Series[Any]:
+        """First day of publication by series."""
+        return self.observations.groupby("series", sort=False)["published_at"].min()
 
     @cached_property
     def _by_series(self) -> dict[str, pd.DataFrame]:
@@ -253,7 +272,9 @@ class Store:
         digest = hashlib.sha256()
         for name, frame in (("observations", self.observations), ("indicators", self.indicators)):
             digest.update(f"\x1d{name}\x1e{'\x1f'.join(frame.columns)}\x1e".encode())
-            digest.update("\x1e".join(sorted(_canonical_rows(frame))).encode())
+            pieces = (frame.iloc[start : start + CHUNK] for start in range(0, len(frame), CHUNK))
+            rows = sorted(row for piece in pieces for row in _canonical_rows(piece))
+            digest.update("\x1e".join(rows).encode())
         return digest.hexdigest()
 
     def describe(self) -> pd.DataFrame:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import dataclasses
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +31,8 @@ SOURCE_COLUMNS: Final = (
 FREQUENCIES: Final = ("D", "M", "Q", "A")
 KINDS: Final = ("level", "count", "share", "growth", "ordinal", "report")
 SHOWN: Final = 5
+OWN_CATALOGUE: Final = "indicators.csv"  # in a user's folder of figures
+CHUNK: Final = 200_000  # rows read at once
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -84,11 +87,18 @@ def raise_problems(problems: Sequence[Problem]) -> None:
 
 def read_csv(path: Path, label: str, columns: Sequence[str]) -> tuple[pd.DataFrame, list[Problem]]:
     """Every cell as text, with `file` and `row`; wholly empty rows are left out."""
-    rows: list[list[str]] = []
-    problem = None
+    header: list[str] | None = None
+    parts: list[pd.DataFrame] = []
+    problem, problems = None, list[Problem]()
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.reader(file, strict=True))
+            reader = csv.reader(file, strict=True)
+            if (header := next(reader, None)) is not None:
+                problems = _header_problems(header, label, columns)
+            if header and not problems:
+                for part, found in _chunks(reader, label, header, columns):
+                    parts.append(part)
+                    problems += found
     except FileNotFoundError:
         problem = Problem(label, 0, "", "the file does not exist", "create it or correct the path")
     except UnicodeDecodeError:
@@ -97,27 +107,36 @@ def read_csv(path: Path, label: str, columns: Sequence[str]) -> tuple[pd.DataFra
         problem = Problem(
             label, 0, "", f"it is not a readable CSV file ({error})", "check the quotation marks"
         )
-    if not rows and problem is None:
+    if header is None and problem is None:
         problem = Problem(label, 1, "", "the file is empty", f"start it with the header {','.join(columns)}")
-    problems = [problem] if problem else _header_problems(rows[0], label, columns)
-    if problems:
-        return pd.DataFrame({name: pd.Series(dtype="str") for name in (*columns, "file", "row")}), problems
-    width, kept, numbers = len(rows[0]), [], []
-    for number, cells in enumerate(rows[1:], start=2):
-        if len(cells) == width:
-            kept.append(cells)
-            numbers.append(number)
-        elif any(cells):
-            message, remedy = (
-                f"{len(cells)} cells where the header has {width}",
-                "quote cells that hold a comma",
-            )
-            problems.append(Problem(label, number, "", message, remedy))
-    frame = pd.DataFrame(kept, columns=rows[0], dtype="str")[list(columns)]
-    frame = frame.apply(lambda column: column.str.strip())
-    frame["file"] = pd.Series(label, index=frame.index, dtype="str")
-    frame["row"] = np.array(numbers, dtype="int64")
-    return frame[(frame[list(columns)] != "").any(axis=1)], problems
+    if problem or not parts:
+        empty = pd.DataFrame({name: pd.Series(dtype="str") for name in (*columns, "file")})
+        return empty.assign(row=np.zeros(0, dtype="int64")), [problem] if problem else problems
+    return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0], problems
+
+
+def _chunks(
+    reader: Iterator[list[str]], label: str, header: list[str], columns: Sequence[str]
+) -> Iterator[tuple[pd.DataFrame, list[Problem]]]:
+    """Frames of so many rows each: as lists of words, five million rows would need ten times the memory."""
+    width, first = len(header), 2
+    while rows := list(islice(reader, CHUNK)):
+        kept, numbers, problems = [], [], []
+        for number, cells in enumerate(rows, start=first):
+            if len(cells) == width:
+                kept.append(cells)
+                numbers.append(number)
+            elif any(cells):
+                message = f"{len(cells)} cells where the header has {width}"
+                problems.append(Problem(label, number, "", message, "quote cells that hold a comma"))
+        first += len(rows)
+        by_name = dict(zip(header, zip(*kept, strict=True), strict=True)) if kept else {}
+        frame = pd.DataFrame(
+            {name: pd.Series(by_name.get(name, ()), dtype="str").str.strip() for name in columns}
+        )
+        frame["file"] = pd.Series(label, index=frame.index, dtype="str")
+        frame["row"] = np.array(numbers, dtype="int64")
+        yield frame[(frame[list(columns)] != "").any(axis=1)], problems
 
 
 def _header_problems(given: list[str], label: str, columns: Sequence[str]) -> list[Problem]:
@@ -233,26 +252,58 @@ def read_tables(root: Path) -> Tables:
     return Tables(root, observations, indicators, series, sources, tuple(problems))
 
 
+def figure_files(path: Path) -> list[Path]:
+    """The file itself, or the CSV files of a folder that hold figures, in order of name.
+
+    A file whose name begins with a dot is still being written.
+    """
+    if not path.is_dir():
+        return [path]
+    return sorted(f for f in path.glob("*.csv") if not f.name.startswith(".") and f.name != OWN_CATALOGUE)
+
+
 def add_files(tables: Tables, observations: Path | str | None, indicators: Path | str | None) -> Tables:
     """Tables with a user's rows appended; a new series that their indicators name is registered."""
     problems = list(tables.problems)
-    figures, catalogue, series = tables.observations, tables.indicators, tables.series
-    mine = rows = None
+    parts, catalogues = [], [Path(indicators)] if indicators is not None else []
     if observations is not None:
-        text, found = read_csv(Path(observations), str(observations), OBSERVATION_COLUMNS)
-        mine, bad = _typed_observations(text)
-        problems += [*found, *bad]
-        figures = pd.concat([figures, mine], ignore_index=True)
-    if indicators is not None:
-        rows, found = read_csv(Path(indicators), str(indicators), INDICATOR_COLUMNS)
+        for file in figure_files(Path(observations)):
+            text, found = read_csv(file, str(file), OBSERVATION_COLUMNS)
+            parts.append(text)
+            problems += found
+        if (own := Path(observations) / OWN_CATALOGUE).is_file():
+            catalogues = [own, *(file for file in catalogues if file.resolve() != own.resolve())]
+    mine, bad = _typed_observations(pd.concat(parts, ignore_index=True)) if parts else (None, [])
+    rows = None
+    for file in catalogues:
+        more, found = read_csv(file, str(file), INDICATOR_COLUMNS)
+        rows = more if rows is None else pd.concat([rows, more], ignore_index=True)
         problems += found
+    return _added(dataclasses.replace(tables, problems=(*problems, *bad)), mine, rows)
+
+
+def add_rows(
+    tables: Tables, figures: pd.DataFrame, label: str, indicators: pd.DataFrame | None = None
+) -> Tables:
+    """`add_files` of frames; rows are numbered as if they stood in a file `label`."""
+
+    def placed(frame: pd.DataFrame) -> pd.DataFrame:
+        label_column = pd.Series(label, index=frame.index, dtype="str")
+        return frame.assign(file=label_column, row=np.arange(2, len(frame) + 2))
+
+    return _added(tables, placed(figures), None if indicators is None else placed(indicators))
+
+
+def _added(tables: Tables, mine: pd.DataFrame | None, rows: pd.DataFrame | None) -> Tables:
+    figures, catalogue, series = tables.observations, tables.indicators, tables.series
+    if mine is not None and len(mine):
+        figures = pd.concat([figures, mine], ignore_index=True)
+    if rows is not None and len(rows):
         catalogue = pd.concat([catalogue, rows], ignore_index=True)
     if mine is not None and rows is not None:
         extra = [_register(mine[mine["series"] == name], rows) for name in _new_series(mine, rows, series)]
         series = pd.concat([series, *extra], ignore_index=True)
-    return dataclasses.replace(
-        tables, observations=figures, indicators=catalogue, series=series, problems=tuple(problems)
-    )
+    return dataclasses.replace(tables, observations=figures, indicators=catalogue, series=series)
 
 
 def _new_series(mine: pd.DataFrame, rows: pd.DataFrame, series: pd.DataFrame) -> list[str]:

@@ -65,8 +65,8 @@ def read(config: Config) -> Asked:
         store = Store.load(config.data.dir) if config.data.dir else Store.embedded()
         if config.data.observations or config.data.indicators:
             store = store.with_files(observations=config.data.observations, indicators=config.data.indicators)
-        for file in incoming(config.data.incoming):
-            store = store.with_files(observations=file)
+        if config.data.incoming:
+            store = store.with_files(observations=_incoming(config.data.incoming))
         priors = Priors.default()
         if config.run.priors:
             priors = priors.override(config.run.priors)
@@ -88,13 +88,10 @@ def read(config: Config) -> Asked:
     )
 
 
-def incoming(folder: Path | None) -> list[Path]:
-    """CSV files of a folder in order of name; files that begin with a dot are still being written."""
-    if folder is None:
-        return []
+def _incoming(folder: Path) -> Path:
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder; make it, or take `incoming` out of [data].")
-    return sorted(file for file in folder.glob("*.csv") if not file.name.startswith("."))
+    return folder
 
 
 def fit(asked: Asked, settings: Settings, out: Path) -> Run:
