@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,7 +11,9 @@ import numpy as np
 
 from escalation_forecast.draws import POWERED
 from escalation_forecast.elicit.meaning import arguments, meaning, outcomes_of
-from escalation_forecast.elicit.translate import short
+from escalation_forecast.elicit.outcomes import Outcome
+from escalation_forecast.elicit.translate import SEED, short
+from escalation_forecast.elicit.values import PriorValues
 from escalation_forecast.prior_law import from_free, law, to_free
 from escalation_forecast.priors import Priors, PriorSpec
 from escalation_forecast.schema import DataError
@@ -24,6 +26,7 @@ from escalation_forecast.war_chain import HISTORY
 WIDE: Final = ("Normal", "LogNormal", "StudentT", "Gamma", "Beta")  # with a width of their own
 DIGITS: Final = 6  # of a moved parameter: what is shown and copied is what is used
 SHOWN: Final = (0.05, 0.5, 0.95)
+WIDTHS: Final = (0.5, 0.71, 1.0, 1.41, 2.0)
 
 
 @dataclass(frozen=True)
@@ -170,16 +173,47 @@ def words(priors: Priors, knob: Knob) -> str:
 
 def outcome_words(priors: Priors, knob: Knob) -> str:
     """What the prior means in the first outcome that reads it, in plain units; empty where none does."""
+    found = read_by(priors, knob)
+    if found is None:
+        return ""
+    outcome, of = found
+    return f"{outcome.said(of)}: {meaning(priors, outcome, of).text}"
+
+
+def read_by(priors: Priors, knob: Knob) -> tuple[Outcome, dict[str, str]] | None:
+    """The first outcome that reads a prior, and its arguments."""
     spec = priors[knob.prior]
     for outcome in outcomes_of(knob.prior):
         wanted = {dim: knob.label for dim in spec.dims if dim in outcome.of and knob.label}
         try:
-            of = arguments(outcome, wanted)
+            of = outcome.check_of(arguments(outcome, wanted))
             here = outcome.label(priors, of) if outcome.adjusts == knob.prior else knob.label
-            if here != knob.label or (outcome.adjusts != knob.prior and knob.label and not wanted):
-                continue
-            found = meaning(priors, outcome, wanted)
         except DataError:  # a label without this outcome
             continue
-        return f"{outcome.said(found.of)}: {found.text}"
-    return ""
+        if here == knob.label and (outcome.adjusts == knob.prior or wanted or not knob.label):
+            return outcome, of
+    return None
+
+
+def outcome_sizes(
+    priors: Priors, knob: Knob, moved: Sequence[Mapping[str, float]], n: int
+) -> tuple[str, str, list[list[float]]]:
+    """The outcome of `outcome_words`, its unit, and its quantiles ``SHOWN`` under each of these parameters.
+
+    Parameters
+    ----------
+    n : draws of the outcome.
+    """
+    found = read_by(priors, knob)
+    if found is None:
+        return "", "", []
+    outcome, of = found
+    spec, sizes = priors[knob.prior], []
+    label = knob.label or next((of[dim] for dim in spec.dims if dim in of), "")
+    # What else the outcome reads is drawn once.
+    values = PriorValues(priors, n, SEED)
+    for given in moved:
+        values.put(knob.prior, label, spec, given)
+        with np.errstate(divide="ignore"):  # a persistence of one has no half-life
+            sizes.append([float(q) for q in np.quantile(outcome.draws(values, of), SHOWN)])
+    return outcome.said(of), outcome.unit, sizes

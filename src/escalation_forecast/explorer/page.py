@@ -49,7 +49,12 @@ def page(explorer: Explorer) -> str:
 
 
 def fragment(explorer: Explorer) -> str:
-    """The table and its charts; no program, nothing fetched."""
+    """The table and its charts with their style; no program, nothing fetched."""
+    return f'<section class="ef-explorer" lang="en"><style>{STYLE}</style>\n{table(explorer)}</section>'
+
+
+def table(explorer: Explorer) -> str:
+    """The table and its charts alone."""
     rows = explorer.grid()
     first = next(iter(rows[0].views.values()))
     run = explorer.updater.run.summary
@@ -57,8 +62,7 @@ def fragment(explorer: Explorer) -> str:
     error = "" if first.before_mcse is None else f" (Monte Carlo error {_points(first.before_mcse)})"
     heads = "".join(f'<th scope="col">{_place(by)}</th>' for by in rows[0].views)
     body = "\n".join(_row(row) for row in rows)
-    return f"""<section class="ef-explorer" lang="en"><style>{STYLE}</style>
-<h3>{escape(title)}</h3>
+    return f"""<h3>{escape(title)}</h3>
 <p>By the priors of the run: <strong>{percent(first.before)}</strong>{error}. Below, one prior at a time is
 moved by its own standard deviations (sd), the others stay. Under each probability stands the shape k of the
 tail of the weights, or that the wars were simulated again; where k or the draws left do not do, the cell
@@ -71,7 +75,7 @@ says "{AGAIN}" and nothing is known without a new fit.</p>
 </tbody></table>
 <p><small>In the chart: dots are probabilities with their 80 % Monte Carlo interval, where other random
 numbers would put them; a cross at the foot is a place that needs a new fit; the dashed line is the run's own
-priors. Of hundreds of priors tried, one may be in the table by chance.</small></p></section>"""
+priors. Of hundreds of priors tried, one may be in the table by chance.</small></p>"""
 
 
 def _row(row: Row) -> str:
@@ -204,6 +208,6 @@ def _svg(width: int, height: int, said: str, parts: list[str]) -> str:
     said = escape(said)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{said}" width="{width}" '
-        f'height="{height}" viewBox="0 0 {width} {height}" style="background:#fff"><title>{said}</title>'
-        f"{''.join(parts)}</svg>"
+        f'height="{height}" viewBox="0 0 {width} {height}"><title>{said}</title>'
+        f'<rect width="{width}" height="{height}" fill="#fff"/>{"".join(parts)}</svg>'
     )

@@ -9,13 +9,12 @@ from typing import Final
 import ipywidgets as w
 
 from escalation_forecast.explorer.explorer import Explorer, View, interval
-from escalation_forecast.explorer.knobs import HOME, Position
+from escalation_forecast.explorer.knobs import HOME, WIDTHS, Position
 from escalation_forecast.explorer.page import svg_curves
 from escalation_forecast.report.layout import percent
 from escalation_forecast.report.style import AHEAD, MUTED, PAST
 from escalation_forecast.schema import DataError
 
-WIDTHS: Final = (0.5, 0.71, 1.0, 1.41, 2.0)
 STYLE: Final = {"description_width": "initial"}
 FULL: Final = {"width": "100%", "max_width": "1080px"}
 
