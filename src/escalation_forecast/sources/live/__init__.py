@@ -10,49 +10,25 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import difflib
+import hashlib
 import importlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from escalation_forecast.schema import DataError
 from escalation_forecast.sources.live import markup
+from escalation_forecast.sources.live._layouts import LAYOUTS, Layout
+from escalation_forecast.sources.live._lists import Listing, counted
 from escalation_forecast.sources.live._reading import Found, Reading
 from escalation_forecast.sources.live.files import Source, checksum, open_source
 from escalation_forecast.sources.live.workbook import Book, open_book
 
-__all__ = ["LAYOUTS", "Layout", "Reading", "detect", "read"]
+__all__ = ["LAYOUTS", "LISTS", "Layout", "Reading", "detect", "read", "read_lists", "read_pair"]
 
 
-@dataclasses.dataclass(frozen=True)
-class Layout:
-    """A file that is understood: who publishes it, where to get it, and on what terms.
-
-    `reader` is the module of `sources.live`; `kinds` are the ways in which the file comes.
-    """
-
-    id: str
-    title: str
-    originator: str
-    url: str
-    kinds: tuple[str, ...]
-    terms: str
-    reader: str
-
-
-LAYOUTS: Final[dict[str, Layout]] = {
-    layout.id: layout
-    for layout in (
-        Layout(
-            "sipri-milex", "Military Expenditure Database: the workbook of all countries", "SIPRI",
-            "https://www.sipri.org/databases/milex", ("xlsx",),
-            "Non-commercial, under 10 per cent of the data set, SIPRI named", "sipri_milex",
-        ),
-        Layout(
-            "gpr", "Geopolitical Risk index: monthly export, world and countries", "Caldara and Iacoviello",
-            "https://www.matteoiacoviello.com/gpr.htm", ("xls", "xlsx"), "Free with citation", "gpr",
-        ),
-    )
-}  # fmt: skip
+# Layouts whose files print when each name was listed.
+LISTS: Final = ("us-ofac", "un-list", "eu-list", "uk-list")
 
 
 def read(file: Path, source: str | None = None, *, received: dt.date) -> Reading:
@@ -81,15 +57,67 @@ def read(file: Path, source: str | None = None, *, received: dt.date) -> Reading
             "", f"it is a file of `{layout.id}`, not of `{source}`", "give the other file"
         )
     found: Found = _module(layout).read(opened.book or opened.source, received)
-    return Reading(
-        source=layout.id,
-        observations=found.rows,
-        originator=layout.originator,
-        edition=found.edition,
-        published_at=found.published_at,
-        skipped=found.skipped,
-        checksum=checksum(opened.source.path),
-    )
+    return _reading(layout.id, layout.originator, found, [opened.source])
+
+
+def read_lists(files: Sequence[Path], *, received: dt.date) -> Reading:
+    """The `sanctions_*` series from several lists at once, one of each sender.
+
+    A month counts the senders whose list covers it; one list alone is one sender covered.
+
+    Raises
+    ------
+    DataError
+        As `read`; a file that is no dated list of sanctions, or two of one sender.
+    """
+    listings: list[Listing] = []
+    used: list[Source] = []
+    for file in files:
+        opened = _open(Path(file))
+        layout = _recognise(opened)
+        if layout.id not in LISTS or (layout.id == "us-ofac" and opened.source.kind == "text"):
+            raise opened.source.fault(
+                "", f"it is a file of `{layout.id}`, no list of sanctions with dates", "leave it out"
+            )
+        listing: Listing = _module(layout).listing(opened.source, received)
+        if listing.sender in {other.sender for other in listings}:
+            raise opened.source.fault("", f"it is a second list of {listing.sender}", "give the newest only")
+        listings.append(listing)
+        used.append(opened.source)
+    if not listings:
+        raise DataError("No list of sanctions is given; give one file or more.")
+    return _reading("sanctions-lists", "the senders of the lists", counted(listings), used)
+
+
+def read_pair(old: Path, new: Path, *, received: tuple[dt.date, dt.date]) -> Reading:
+    """The `sanctions_*` series of one month from two copies of SDN.CSV, which prints no dates.
+
+    Parameters
+    ----------
+    old, new : copies of just before the month (or its first day) and just after it (or its last day).
+    received : the days on which they were downloaded.
+
+    Raises
+    ------
+    DataError
+        As `read`; a copy that is not SDN.CSV, or copies that do not enclose one month.
+    """
+    sources = []
+    for file in (old, new):
+        opened = _open(Path(file))
+        layout = _recognise(opened)
+        if layout.id != "us-ofac" or opened.source.kind != "text":
+            what = f"it is of `{layout.id}` ({opened.source.kind}); only copies of SDN.CSV are compared"
+            raise opened.source.fault("", what, "read it on its own")
+        sources.append(opened.source)
+    found: Found = _module(LAYOUTS["us-ofac"]).difference(sources[0], sources[1], received)
+    return _reading("us-ofac", LAYOUTS["us-ofac"].originator, found, sources)
+
+
+def _reading(source: str, originator: str, found: Found, files: Sequence[Source]) -> Reading:
+    sums = [checksum(file.path) for file in files]
+    joined = sums[0] if len(sums) == 1 else hashlib.sha256("".join(sums).encode()).hexdigest()
+    return Reading(source, found.rows, originator, found.edition, found.published_at, found.skipped, joined)
 
 
 def detect(file: Path) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import datetime as dt
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -103,6 +105,28 @@ class Table:
                 f"line {row.line}, column '{column}'", f"'{text[:40]}' is not a number", AGAIN
             )
         return value
+
+
+def head_lines(source: Source) -> list[str]:
+    """The first lines as they stand, in letters that cannot fail, to see what table it is."""
+    lines = (line.strip() for line in _lines(source, ("utf-8", "latin-1")))
+    return list(itertools.islice(lines, HEADING_ROWS))
+
+
+def has_heading(source: Source, needed: Sequence[str], delimiter: str = ",") -> bool:
+    """Whether one of the first lines holds all of `needed` as cells."""
+    cells = ({cell.strip().strip('"') for cell in line.split(delimiter)} for line in head_lines(source))
+    return any(names.issuperset(needed) for names in cells)
+
+
+def day_of(text: str, *formats: str) -> dt.date | None:
+    """A day in one of `formats`, None when it is in none of them."""
+    for form in formats:
+        try:
+            return dt.datetime.strptime(text.strip(), form).date()  # noqa: DTZ007
+        except ValueError:
+            continue
+    return None
 
 
 def table(
