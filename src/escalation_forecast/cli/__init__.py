@@ -18,6 +18,7 @@ from escalation_forecast.cli import (
     explain,
     history,
     reforecast,
+    report,
     runs,
     scenario,
     skill,
@@ -145,6 +146,8 @@ def forecast(
 app.command()(reforecast.reforecast)
 app.command()(backtest.backtest)
 app.command()(explain.explain)
+app.command()(report.report)
+app.command()(report.serve)
 app.command()(skill.skill)
 app.add_typer(data.app, name="data")
 app.add_typer(history.app, name="history")
