@@ -106,7 +106,7 @@ def _ended(store: Store, today: dt.date) -> set[tuple[str, str]]:
     newest = store.observations.groupby(["series", "unit"])["period_end"].max().to_dict()
     rows = store.indicators.to_dict("records")
     for row in rows:
-        over = bool(row["end"]) and _last_day(row) < today or _followed(row, rows, newest, today)
+        over = (bool(row["end"]) and _last_day(row) < today) or _followed(row, rows, newest, today)
         units = str(row["units"]).split("+")
         pairs = {(str(series), unit) for series in (row["series"], row["exposure_series"]) for unit in units}
         (gone if over else going).update(pairs)

@@ -92,3 +92,16 @@ def empty_observations() -> pd.DataFrame:
     for name in NUMBER_COLUMNS:
         frame[name] = pd.Series(dtype="float64")
     return frame
+
+
+def as_observations(frame: pd.DataFrame) -> pd.DataFrame:
+    """A frame with the columns and dtypes of the store; blank text is empty."""
+    out = frame[list(OBSERVATION_COLUMNS)].copy()
+    for name in OBSERVATION_COLUMNS:
+        if name in DATE_COLUMNS:
+            out[name] = pd.to_datetime(out[name]).astype("datetime64[us]")
+        elif name in NUMBER_COLUMNS:
+            out[name] = pd.to_numeric(out[name]).astype("float64")
+        else:
+            out[name] = out[name].fillna("").astype("str")
+    return out

@@ -19,6 +19,7 @@ from escalation_forecast.schema import (
     NUMBER_COLUMNS,
     OBSERVATION_COLUMNS,
     DataError,
+    as_observations,
 )
 
 SERIES_COLUMNS: Final = (
@@ -291,7 +292,8 @@ def add_rows(
         label_column = pd.Series(label, index=frame.index, dtype="str")
         return frame.assign(file=label_column, row=np.arange(2, len(frame) + 2))
 
-    return _added(tables, placed(figures), None if indicators is None else placed(indicators))
+    rows = None if indicators is None else placed(indicators)
+    return _added(tables, placed(as_observations(figures)), rows)
 
 
 def _added(tables: Tables, mine: pd.DataFrame | None, rows: pd.DataFrame | None) -> Tables:

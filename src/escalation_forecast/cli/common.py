@@ -30,7 +30,8 @@ DataDir = Annotated[
     Path | None, typer.Option("--data", metavar="DIR", help="Data folder instead of the embedded one.")
 ]
 Observations = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Your own figures (CSV), added to the data.")
+    Path | None,
+    typer.Option(metavar="PATH", help="Your own figures, added: a CSV file, or your folder of them."),
 ]
 Indicators = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Catalogue rows (CSV) of your own indicators.")

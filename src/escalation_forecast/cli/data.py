@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from escalation_forecast.cli import coding, intake
 from escalation_forecast.cli.common import (
     BAD_INPUT,
     NOT_WRITTEN,
@@ -24,7 +25,7 @@ from escalation_forecast.cli.output import print_frame, print_json, records
 
 ON_SCREEN = 40
 
-app = group("The figures, and what was known when.")
+app = group("The figures, what was known when, and what you add to them.")
 
 
 @app.command("list")
@@ -143,3 +144,9 @@ def build(
         stop(f"The tables could not be written ({error}); check the folder and the space left.", NOT_WRITTEN)
     for path in written:
         typer.echo(str(path))
+
+
+app.command()(intake.update)
+app.command()(intake.add)
+app.command()(intake.check)
+app.add_typer(coding.app, name="code")
