@@ -48,6 +48,7 @@ def fragment(updater: Updater, question: str | None = None, *, draws: int = 1000
     given = payload(explorer, question, draws=draws)
     explorer.question = given["first"]
     return f"""<section class="ef-px" lang="en" aria-label="Move a prior and look"><style>{style()}</style>
+<h2>Move a prior and look</h2>
 <noscript><div class="ef-explorer">{static.table(explorer)}</div></noscript>
 <div class="ef-px-app" hidden>{_skeleton(given)}</div>
 <script type="application/json" class="ef-px-data">{_json(given)}</script>
@@ -63,7 +64,8 @@ def page(updater: Updater, question: str | None = None, *, draws: int = 1000) ->
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Move a prior and look</title><style>{_BODY}</style></head>\n"
-        f"<body><main>{fragment(updater, question, draws=draws)}</main></body></html>\n"
+        "<body><main><h1>Priors and their part in a forecast</h1>\n"
+        f"{fragment(updater, question, draws=draws)}</main></body></html>\n"
     )
 
 
@@ -93,8 +95,10 @@ def _hash(text: str) -> str:
 
 
 _BODY: Final = (
-    "body{margin:24px;background:#fff}@media(prefers-color-scheme:dark){body{background:#14171a}}"
+    "body{margin:24px;background:#fff;color:#1f2328}"
+    "@media(prefers-color-scheme:dark){body{background:#14171a;color:#e8eaed}}"
     "@media(max-width:760px){body{margin:16px}}main{max-width:1120px;margin:0 auto}"
+    "h1{font:600 24px system-ui,sans-serif}"
 )
 _BODY_HASH: Final = _hash(_BODY)
 
@@ -112,10 +116,9 @@ def _skeleton(given: dict[str, Any]) -> str:
         for name, words in LINES
     )
     as_of, run = escape(given["as_of"]), escape(given["run"])
-    return f"""<h3>Move a prior and look</h3>
-<p class="ef-px-intro">Run <code>{run}</code>, known on {as_of}. The probability follows by weighting {n:,}
-of the run's {every:,} draws, evenly spaced; nothing leaves this page. A place of +1 moves a prior up by one
-of its own standard deviations.</p>
+    return f"""<p class="ef-px-intro">Run <code>{run}</code>, known on {as_of}. The probability follows by
+weighting {n:,} of the run's {every:,} draws, evenly spaced; nothing leaves this page. A place of +1 moves a
+prior up by one of its own standard deviations.</p>
 <div class="ef-px-ask"><label>Question <select class="ef-px-question"></select></label></div>
 <div class="ef-px-result"><div><div class="ef-px-numbers">
 <span><b class="ef-px-old"></b><small>by the run</small></span>
@@ -126,7 +129,7 @@ of its own standard deviations.</p>
 <p class="ef-px-said" role="status" aria-live="polite"></p>
 <ul class="ef-px-key">{key}</ul>
 <div class="ef-px-rows"></div>
-<div class="ef-px-take" hidden><h4>Take your priors further</h4>
+<div class="ef-px-take" hidden><h3>Take your priors further</h3>
 <p class="ef-px-note">Save this as <code>my_priors.toml</code>:</p>
 <pre class="ef-px-toml" tabindex="0" aria-label="Your priors as TOML"></pre>
 <button type="button" data-field="toml" data-what="Priors">Copy the priors</button>

@@ -33,6 +33,7 @@ from escalation_forecast.explorer.knobs import (
 )
 from escalation_forecast.prior_law import law
 from escalation_forecast.prior_spec import bounds_of
+from escalation_forecast.priors import Priors
 from escalation_forecast.questions import Item
 from escalation_forecast.report.terminal import target_text
 from escalation_forecast.schema import STATES, THEATRES, DataError
@@ -207,6 +208,8 @@ def payload(explorer: Explorer, question: str | None = None, *, draws: int = 100
     questions, names = [], dict[str, None]()
     for one in offered:
         ranked = ranking(explorer, table[table["id"] == one.item.id], one)
+        if ranked.empty:
+            continue
         names |= dict.fromkeys(ranked["prior"])
         questions.append(_question(updater, one, kept, ranked))
     first = explorer.item(question).id if question is not None else questions[0]["id"]
@@ -271,7 +274,7 @@ def _question(updater: Updater, one: Asked, kept: Thinned, ranked: pd.DataFrame)
     return {
         "id": one.item.id,
         "group": one.group,
-        "title": f"{title}: {target_text(one.item.target)}",
+        "title": f"{title}: {target_text(one.item.target.removeprefix('news_'))}",
         "part": one.part,
         "before": float(stored["probability"]),
         "mcse": stored["mcse"],
@@ -305,13 +308,22 @@ def _knob(explorer: Explorer, knob: Knob, kept: Thinned) -> dict[str, Any]:
         "wide": wide,
         "home": home,
         "written": _columns(written),
+        "others": _others(priors, knob),
         "used": _columns(used),
-        "quantiles": [_shortened(law(spec.family, one).ppf(SHOWN)) for one in used],
+        "quantiles": _quantiles(spec.family, used),
         "outcome": said,
         "unit": unit,
         "sizes": [_shortened(one) for one in sizes],
         "draws": _encoded(_inside(column(updater, knob)[kept.places], (low, high))),
     }
+
+
+def _others(priors: Priors, knob: Knob) -> dict[str, dict[str, float]]:
+    """The numbers of all labels, where a file must have them because only the data know which there are."""
+    spec = priors[knob.prior]
+    if not knob.label or set(knob.labels) <= set(spec.labels.get(spec.dims[0], ())):
+        return {}
+    return {key: {label: spec.at(label)[key] for label in knob.labels} for key in spec.at(knob.label)}
 
 
 def _power(updater: Updater, knob: Knob) -> float:
@@ -325,6 +337,11 @@ def _powered(family: str, numbers: dict[str, float], power: float) -> dict[str, 
         return numbers
     arrays = {key: np.asarray(value) for key, value in numbers.items()}
     return numbers | {key: float(value) for key, value in POWERED[family](arrays, power).items()}
+
+
+def _quantiles(family: str, rows: Sequence[dict[str, float]]) -> list[list[float | None]]:
+    columns = {key: np.array(column)[:, None] for key, column in _columns(rows).items()}
+    return [_shortened(row) for row in law(family, columns).ppf(SHOWN)]
 
 
 def _columns(rows: Sequence[dict[str, float]]) -> dict[str, list[float]]:

@@ -118,20 +118,23 @@ function verdictOf(question, found) {
 
 // ---- The file and the command ---------------------------------------------------------------------------
 
+const bare = (label) => (/^[\w-]+$/.test(label) ? label : JSON.stringify(label));
+
 function tomlText() {
-  const tables = new Map();
+  const tables = new Map();  // prior -> parameter -> number, or label -> number
   for (const name of movedNames()) {
     const knob = data.knobs[name], now = numbersAt(knob.written, placeOf(name)), run = numbersAt(knob.written, knob.home);
     if (!tables.has(knob.prior)) tables.set(knob.prior, new Map());
+    const table = tables.get(knob.prior);
     for (const [key, value] of Object.entries(now)) {
-      const table = tables.get(knob.prior);
-      if (!knob.label) table.set(key, String(value));
-      else if (value !== Number(run[key].toPrecision(6))) {
-        table.set(key, [...(table.get(key) || []), `${JSON.stringify(knob.label)} = ${value}`]);
+      if (!knob.label) table.set(key, value);
+      else if (table.has(key) || value !== Number(run[key].toPrecision(6))) {
+        if (!table.has(key)) table.set(key, new Map(Object.entries(knob.others[key] || {})));
+        table.get(key).set(knob.label, value);
       }
     }
   }
-  const inside = (value) => (Array.isArray(value) ? `{ ${value.join(", ")} }` : value);
+  const inside = (value) => (value instanceof Map ? `{ ${[...value].map(([label, one]) => `${bare(label)} = ${one}`).join(", ")} }` : value);
   return [...tables].map(([prior, table]) =>
     `[priors.${prior}]\nparameters = { ${[...table].map(([key, value]) => `${key} = ${inside(value)}`).join(", ")} }\n`).join("\n");
 }
@@ -151,7 +154,7 @@ async function copy(button, text) {
 
 // ---- Drawings -------------------------------------------------------------------------------------------
 
-const POINTS = 110, WIDE = 300, HIGH = 92, FOOT = 16;
+const POINTS = 160, WIDE = 300, HIGH = 92, FOOT = 16;
 
 function rangeOf(knob, places) {
   const [low, high] = knob.bounds;
@@ -190,6 +193,7 @@ function drawing(name, weights) {
   return [
     element("svg", { viewBox: `0 0 ${WIDE} ${HIGH - FOOT + 2}`, role: "img", "aria-label": said }, axis, ...paths),
     element("div", { class: "ef-px-ends", "aria-hidden": "true" }, element("span", {}, digits(from)), element("span", {}, digits(to))),
+    ...(knob.part === "chain" ? [element("p", { class: "ef-px-note" }, "No data speak to it: what is drawn is the prior.")] : []),
   ];
 }
 
@@ -224,8 +228,9 @@ function row(name) {
   const reset = element("button", { type: "button", "data-reset": name, "aria-label": `Reset ${name}` }, "Reset");
   const said = element("p", { class: "ef-px-meaning" }), law = element("p", { class: "ef-px-law" }), chart = element("div", { class: "ef-px-chart" });
   const hint = element("span", { class: "ef-px-hint" });
+  const reason = element("details", {}, element("summary", {}, "What this prior is"), element("p", {}, `${knob.reason}.`));
   const box = element("fieldset", {}, element("legend", {}, element("code", {}, name), hint),
-    element("div", { class: "ef-px-about" }, element("p", { class: "ef-px-reason" }, knob.reason), said, law),
+    element("div", { class: "ef-px-about" }, said, law, reason),
     element("div", { class: "ef-px-sliders" }, ...sliders, reset), chart);
   for (const [slider, of] of [[place, "by"], [width, "width"]]) {
     if (!slider) continue;
@@ -270,10 +275,17 @@ function fill(name, question, found) {
   const home = placeOf(name) === data.knobs[name].home, at = question.knobs.indexOf(name);
   reset.disabled = home;
   box.classList.toggle("ef-px-moved", !home);
-  hint.textContent = at < 0 ? "moved for another question" : question.clear[at] ? "" : "may move it by chance only";
-  said.textContent = meaning ? `${meaning}.` : "";
+  hint.textContent = at < 0 ? strange(name, question) : question.clear[at] ? "" : "moves this answer hardly, or by chance";
+  said.textContent = meaning ? `${meaning[0].toUpperCase()}${meaning.slice(1)}.` : "";
   law.textContent = `${priorWords(name)}.`;
   chart.replaceChildren(...drawing(name, found.word === "good" || found.word === "doubtful" ? found.weights : null));
+}
+
+// What a prior moved for another question does here.
+function strange(name, question) {
+  const { part } = data.knobs[name];
+  if (part === question.part) return "moved for another question; counts here too";
+  return part === "chain" ? "does not bear on this answer" : "keeps this answer from being told here";
 }
 
 let waiting = 0;
