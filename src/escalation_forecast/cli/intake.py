@@ -263,7 +263,7 @@ def _show(found: Update, dry_run: bool, to: Path | None) -> None:
         print_frame(changes.largest(LARGEST), "the largest revisions, then the newest figures")
     if len(changes.vanished):
         typer.echo(
-            f"{len(changes.vanished):,} figures that are held are not in the file any more; they stay "
+            f"{len(changes.vanished):,} of the figures held are not in the file any more; they stay "
             "(`--json` lists them)."
         )
     _findings(found.findings)
@@ -321,8 +321,8 @@ def _written() -> Iterator[None]:
         raise
     except OSError as error:
         stop(
-            f"{error.filename or 'The folder'} cannot be read or written ({error.strerror}); check it and the "
-            "space left.",
+            f"{error.filename or 'The folder'} cannot be read or written ({error.strerror}); check "
+            "it and the space left.",
             NOT_WRITTEN,
         )
 

@@ -17,5 +17,6 @@ from escalation_forecast.intake.update import Update, as_received, update
 
 __all__ = [
     "Added", "Changes", "Coded", "Fetched", "Finding", "Folder", "Limits", "Mapping", "Report", "Update",
-    "add", "as_received", "changes", "check", "code", "coded", "columns_of", "default_folder", "fetch", "undo", "update",
+    "add", "as_received", "changes", "check", "code", "coded", "columns_of", "default_folder", "fetch",
+    "undo", "update",
 ]  # fmt: skip

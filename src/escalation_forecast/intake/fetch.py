@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 HERE: Final = ("127.0.0.1", "localhost")
 REDIRECTS: Final = 5
-PIECE: Final = 1 << 16
 AGAIN: Final = (408, 425, 429, 500, 502, 503, 504)
 LONGEST_PAUSE: Final = 60.0
 AGENT: Final = "escalation-forecast (data update)"
@@ -55,14 +54,12 @@ class Fetched:
     Attributes
     ----------
     unchanged : the server says that it is the one kept from the last time.
-    resumed : bytes that were there from a download that had broken off.
     """
 
     path: Path
     url: str
     sha256: str
     unchanged: bool = False
-    resumed: int = 0
 
 
 @dataclass
@@ -111,7 +108,6 @@ def fetch(
     name = Path(unquote(urlsplit(url).path)).name.lstrip(".") or "download"
     whole, part = folder / name, folder / f".{name}.part"
     kept = _read_kept(folder)
-    already = part.stat().st_size if part.exists() else 0
     deadline = time.monotonic() + limits.total
     for attempt in range(1, limits.attempts + 1):
         try:
@@ -124,7 +120,7 @@ def fetch(
                 kept_bytes = part.stat().st_size if part.exists() else 0
                 rest = f"; {kept_bytes:,} bytes are kept for the next attempt" if kept_bytes else ""
                 raise DataError(
-                    f"{url} could not be downloaded in {attempt} attempts: {error}{rest}; try later, or give "
+                    f"{url} could not be downloaded in {attempt} attempt(s): {error}{rest}; try later, or give "
                     "a file with --file."
                 ) from None
             time.sleep(pause)
@@ -143,7 +139,7 @@ def fetch(
             raise DataError(_page_words(url))
         part.replace(whole)
         _write_kept(folder, _Kept(etag=kept.part_etag, modified=kept.part_modified))
-    return Fetched(whole, url, digest, unchanged, 0 if unchanged else already)
+    return Fetched(whole, url, digest, unchanged)
 
 
 def _attempt(
@@ -211,7 +207,7 @@ def _receive(
     if expected is not None and expected > limits.size:
         raise DataError(_large_words(url, limits.size))
     with part.open("ab" if there else "wb") as file:
-        for piece in response.iter_raw(PIECE):
+        for piece in response.iter_raw():
             there += len(piece)
             if there > limits.size:
                 file.close()

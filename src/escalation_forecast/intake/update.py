@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from escalation_forecast.intake.diff import Changes, changes
 from escalation_forecast.intake.folder import Folder, checksum, default_folder, today
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from escalation_forecast.intake.fetch import Fetched, Limits
     from escalation_forecast.store import Store
+
+
+OWN_DATES: Final = "observations"  # the layout whose files state the day of each figure
 
 
 class Read(Protocol):
@@ -161,8 +164,10 @@ def _refuse(refusals: list[Finding], accept: Collection[str]) -> None:
 
 
 def _earlier(entries: list[dict[str, Any]], source: str) -> dict[str, dt.date]:
-    """By series, the day on which a file of the source was last taken in."""
+    """By series, the day on which a file of the source was last taken in; none where users state the days."""
     found: dict[str, dt.date] = {}
+    if source == OWN_DATES:
+        return found
     for entry in entries:
         if entry["source"] == source:
             day = dt.date.fromisoformat(str(entry["received"]))
