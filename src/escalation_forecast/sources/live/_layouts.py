@@ -55,7 +55,8 @@ LAYOUTS: Final[dict[str, Layout]] = {
         ),
         Layout(
             "eu-list", "Consolidated list of persons and entities under financial sanctions",
-            "European Commission", "https://webgate.ec.europa.eu/fsd/fsf", ("xml", "text"), "Reuse with acknowledgement", "eu_list",
+            "European Commission", "https://webgate.ec.europa.eu/fsd/fsf", ("xml", "text"),
+            "Reuse with acknowledgement", "eu_list",
         ),
         Layout(
             "uk-list", "UK Sanctions List, and the OFSI consolidated list before it", "FCDO, HM Treasury",

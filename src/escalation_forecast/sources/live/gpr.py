@@ -17,6 +17,8 @@ from escalation_forecast.sources.live.limits import HEADING_ROWS
 from escalation_forecast.sources.live.workbook import Book, Sheet, shown
 
 WORLD: Final = "GPR"
+# Columns that hold no figures.
+LABELS: Final = ("month", "var_name", "var_label")
 SHARE: Final = "SHARE_GPR"
 # The index is scaled so that its mean over these months is 100.
 NORMAL: Final = ("1985-01", "2019-12")
@@ -27,6 +29,8 @@ SAME: Final = 1e-4
 LEAST_CORRELATION: Final = 0.7
 LEVEL: Final = 5.0
 MONTH: Final = re.compile(r"(\d{4})[-mM](\d{1,2})")
+# Its lowest month since 1985 is 39.
+LOWEST: Final = 10.0
 HIGHEST: Final = 2_000.0
 AGAIN: Final = (
     "take the file as its authors publish it; if that is what you have, its layout changed: report it"
@@ -57,6 +61,7 @@ def read(book: Book, received: dt.date) -> Found:
     columns = _columns(book, sheet, heading)
     _described(book, sheet, heading, columns)
     months = _months(book, sheet, heading, columns["month"])
+    _filled(book, sheet, columns, months)
     values = {
         name: np.array([_number(book, sheet, row, columns[name], name) for row in months.values()])
         for name in [WORLD, SHARE, *_country_columns()]
@@ -132,7 +137,7 @@ def _described(book: Book, sheet: Sheet, heading: int, columns: Mapping[str, int
         raise book.fault(sheet, row, column, f"{shown(sheet.at(row, column))} stands below no heading", AGAIN)
     if (column := columns.get("var_name", -1)) < 0:
         return
-    names = [name for name in columns if name not in ("var_name", "var_label")]
+    names = [name for name in columns if name not in LABELS[1:]]
     for place, name in enumerate(names):
         if (row := heading + 1 + place) < len(sheet.rows) and sheet.text(row, column) != name:
             what = f"{shown(sheet.at(row, column))} where the list of variables should name '{name}'"
@@ -173,11 +178,24 @@ def _month(sheet: Sheet, row: int, column: int) -> pd.Period | None:
     return None
 
 
+def _filled(book: Book, sheet: Sheet, columns: Mapping[str, int], months: Mapping[str, int]) -> None:
+    """Once a column has begun it goes on to the last month: a gap shows that cells have moved."""
+    for name, column in columns.items():
+        if name in LABELS:
+            continue
+        cells = [sheet.at(row, column) for row in months.values()]
+        begun = next((place for place, cell in enumerate(cells) if cell is not None), len(cells))
+        for place, cell in enumerate(cells[begun:], start=begun):
+            if isinstance(cell, bool) or not isinstance(cell, int | float):
+                row = list(months.values())[place]
+                raise book.fault(sheet, row, column, f"{shown(cell)} where {name} is a number before", AGAIN)
+
+
 def _number(book: Book, sheet: Sheet, row: int, column: int, name: str) -> float:
     value = sheet.at(row, column)
-    high = HIGHEST if name == WORLD else 100.0
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= high:
-        what = f"{shown(value)} where {name} from 0 to {high:g} is expected"
+    low, high = (LOWEST, HIGHEST) if name == WORLD else (0.0, 100.0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        what = f"{shown(value)} where {name} from {low:g} to {high:g} is expected"
         raise book.fault(sheet, row, column, what, AGAIN)
     return float(value)
 
