@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import inspect
 import json
 import re
 from collections.abc import Iterator
@@ -60,9 +61,7 @@ def random_places(payload: dict[str, Any], names: list[str], rng: np.random.Gene
     }
 
 
-def ratio(
-    payload: dict[str, Any], places: Places, draws: dict[str, np.ndarray], exact: bool = False
-) -> np.ndarray:
+def ratio(payload: dict[str, Any], places: Places, draws: dict[str, np.ndarray]) -> np.ndarray:
     """Log of new over old density by scipy, from the numbers that the browser has."""
     found = np.zeros(len(next(iter(draws.values()))))
     for name, (by, width) in places.items():
@@ -222,7 +221,7 @@ def test_fragment_stands_alone_and_is_small(section: str, payload: Any) -> None:
     classes = {name for key, value in attributes if key == "class" for name in (value or "").split()}
     assert all(name.startswith("ef-") for name in classes)
     assert not [value for key, value in attributes if key == "id"]
-    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", section)
+    assert not re.search(r"https?://(?!www\.w3\.org/)", section)
     assert not re.search(
         r"\beval\b|new Function|innerHTML|import\(|fetch\(|XMLHttpRequest", browser.program()
     )
@@ -253,6 +252,21 @@ def test_hashes_are_of_what_stands_in_the_fragment(section: str) -> None:
 def test_text_cannot_end_the_data() -> None:
     assert json.loads(browser._json({"a": "</script><!--"})) == {"a": "</script><!--"}
     assert "<" not in browser._json({"a": "</script><!--"})
+
+
+def test_page_on_priors_says_what_the_program_does() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "priors.md").read_text(encoding="utf-8")
+    text = " ".join(text.partition("## Move it in a browser")[2].partition("\n## ")[0].split())
+    default = inspect.signature(browser.page).parameters["draws"].default
+    assert f"It keeps {default:,} of the draws (`draws=`, at least {given.FEWEST})" in text
+    even = np.full((4, default // 4), 1.0 / default)
+    limit = Weights(even, 0.0, 1.0, even).limit
+    good = re.search(r"GOOD_K = ([\d.]+)", browser.program())
+    assert good is not None
+    assert f"*good* up to k {good[1]}, *doubtful* up to the limit for that many draws ({limit:.2f}" in text
+    assert Weights(even, 0.0, 1.0, even).enough == default / 4
+    for name in re.findall(r"`browser\.(\w+)", text):
+        assert callable(getattr(browser, name))
 
 
 @pytest.mark.parametrize(

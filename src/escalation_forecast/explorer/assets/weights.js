@@ -50,7 +50,8 @@ function effective(values, [chains, length]) {
   if (length < 4 || spread(values) < 1e-15) return n;
   const half = Math.floor(length / 2), parts = [];
   for (let c = 0; c < chains; c++) {
-    parts.push(values.slice(c * length, c * length + half), values.slice((c + 1) * length - half, (c + 1) * length));
+    const first = c * length, end = first + length;
+    parts.push(values.slice(first, first + half), values.slice(end - half, end));
   }
   const means = parts.map(mean), centred = parts.map((part, i) => part.map((v) => v - means[i]));
   const covariance = (lag) => {
@@ -142,15 +143,19 @@ function judged({ values, k }) {
   const n = values.length, left = 1 / sum(values.map((w) => w * w));
   const limit = Math.min(HIGHEST_K, 1 - 1 / Math.log10(n)), enough = Math.min(LEAST_ESS, LEAST_SHARE * n);
   const why = [];
-  if (!(k <= limit)) why.push(`k is ${Number.isFinite(k) ? k.toFixed(2) : "not finite"}, above ${limit.toFixed(2)}: a few draws carry the answer`);
+  if (!(k <= limit)) {
+    const size = Number.isFinite(k) ? k.toFixed(2) : "not finite";
+    why.push(`k is ${size}, above ${limit.toFixed(2)}: a few draws carry the answer`);
+  }
   if (!(left >= enough)) why.push(`the weights leave ${left.toFixed(0)} draws, fewer than ${enough.toFixed(0)}`);
   return { left, limit, why, word: why.length ? "fit again" : k <= GOOD_K ? "good" : "doubtful" };
 }
 
 // Density at x (point,) of weighted draws by a normal kernel on the scale on which the support has no bounds.
 function weightedDensity(draws, weights, x, [low, high]) {
-  const free = low === null ? (v) => v : high === null ? (v) => Math.log(v - low) : (v) => Math.log(v - low) - Math.log(high - v);
-  const slope = low === null ? () => 1 : high === null ? (v) => 1 / (v - low) : (v) => 1 / (v - low) + 1 / (high - v);
+  const below = (v) => (high === null ? 1 : high - v);
+  const free = low === null ? (v) => v : (v) => Math.log(v - low) - Math.log(below(v));
+  const slope = low === null ? () => 1 : (v) => 1 / (v - low) + (high === null ? 0 : 1 / below(v));
   const at = draws.map(free), middle = sum(at.map((v, i) => v * weights[i]));
   const sd = Math.sqrt(sum(at.map((v, i) => weights[i] * (v - middle) ** 2)));
   const width = 0.9 * sd * sum(weights.map((w) => w * w)) ** 0.2;  // Silverman (1986)
