@@ -590,4 +590,5 @@ def test_a_change_of_one_series_alone_is_put_down_to_it(data: Store, tmp_path: P
     # What is left over is as large as Monte Carlo error says.
     assert 0.3 < float(np.sqrt(np.mean(np.square(apart)))) < 2.0
     regional = found["arms-race-regional/2027"].parts[0]
-    assert regional.change > 4 * regional.mcse
+    # Short fits: a larger budget raises it, by more than chance.
+    assert regional.change > 2 * regional.mcse

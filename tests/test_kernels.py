@@ -18,10 +18,12 @@ from scipy.signal import lfilter
 from escalation_forecast.kernels import (
     ar_filter,
     count_density,
+    gamma_density,
     ladder_density,
     log_sigmoid_difference,
     reading_density,
     share_density,
+    student_t_density,
     student_t_rows,
 )
 from prior_fit import plain
@@ -225,9 +227,33 @@ def by_rows_ladder(first: Any, second: Any, slope: Any, flat: Any, *rows: Any) -
     return float(np.log(chance + 1e-12).sum())
 
 
+def gamma_inputs() -> list[np.ndarray]:
+    """Sizes and counts on both sides of where the series begins."""
+    item = np.array([0, 0, 0, 1, 1, 2, 2], np.int32)
+    y = np.array([0.0, 3.0, 1828.0, 1.0, 9.0, 0.0, 40.0])
+    return [np.array([0.02, 1.3, 25.0]), item, y, np.array([3.0, 1.0, 1.0, 12.0, 2.0, 5.0, 1.0])]
+
+
+def by_rows_gamma(size: Any, item: Any, y: Any, weight: Any) -> float:
+    return float((weight * (special.gammaln(y + size[item]) - special.gammaln(size[item]))).sum())
+
+
+def student_inputs() -> list[np.ndarray]:
+    """Far out too, where a product of tails would leave the range of doubles."""
+    x = np.random.default_rng(8).standard_t(2, size=(3, 60))
+    x[1] *= 100.0
+    return [x, np.asarray(5.0), np.asarray(0.8)]
+
+
+def by_rows_student(x: Any, df: Any, scale: Any) -> float:
+    return float((stats.t.logpdf(x, df, scale=scale) - stats.t.logpdf(0.0, df, scale=scale)).sum())
+
+
 DENSITIES = {
     "reading": (reading_density, reading_inputs, by_rows_reading),
     "count": (count_density, count_inputs, by_rows_count),
+    "gamma": (gamma_density, gamma_inputs, by_rows_gamma),
+    "student": (student_t_density, student_inputs, by_rows_student),
     "share": (share_density, share_inputs, by_rows_share),
     "ladder": (ladder_density, ladder_inputs, by_rows_ladder),
 }
@@ -245,7 +271,7 @@ def test_density_is_that_of_the_rows_and_its_gradient_the_finite_difference(kind
     assert_allclose(found[0], direct(*values), rtol=1e-10)
     step = 1e-6
     for gradient, k in zip(found[1:], free, strict=True):
-        for place in range(len(values[k])):
+        for place in np.ndindex(values[k].shape):
             pair = []
             for sign in (1.0, -1.0):
                 bumped = [v.copy() for v in values]

@@ -7,10 +7,11 @@ PyTensor arithmetic on long vectors: few distinct kernels keep the compilation s
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pytensor.tensor as pt
+from numba.extending import register_jitable
 from pytensor.gradient import DisconnectedType
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
@@ -114,6 +115,16 @@ def _numba_fused_density(op: FusedDensity, **_: Any) -> Any:
     return numba_njit(op.program), op.version
 
 
+# A product of factors takes one logarithm in place of many; it is taken before the product can leave the
+# range of doubles.
+LARGEST: Final = 1e100
+SMALLEST: Final = 1e-100
+ROOM: Final = 1e50
+LEAST_CHANCE: Final = 1e-12
+STIRLING: Final = 10.0
+HALF_LOG_TWO_PI: Final = 0.9189385332046727
+
+
 def _readings(
     intercept: Any, slope: Any, rho: Any, noise: Any, df: Any, flat: Any,
     item: Any, index: Any, index_previous: Any, y: Any, y_previous: Any, linked: Any,
@@ -127,28 +138,45 @@ def _readings(
     value = 0.0
     by_intercept, by_slope = np.zeros(len(intercept)), np.zeros(len(slope))
     by_rho, by_noise, by_flat = np.zeros(len(rho)), np.zeros(len(noise)), np.zeros(len(flat))
-    log_noise = np.log(noise)
+    log_noise, spread = np.log(noise), 1.0 - rho * rho
+    # One over the scale of linked rows and of others.
+    linked_rate, rate = 1.0 / noise, np.sqrt(spread) / noise
+    half_log_spread, per_df = 0.5 * np.log(spread), 1.0 / df
+    tails, power = 1.0, 0.0
     for row in range(len(item)):
-        j, now, before, link = item[row], index[row], index_previous[row], linked[row]
-        spread = 1.0 - (1.0 - link) * rho[j] * rho[j]
-        root = np.sqrt(spread)
-        scale = noise[j] / root
-        previous = link * (y_previous[row] - intercept[j] - slope[j] * flat[before])
-        z = (y[row] - intercept[j] - slope[j] * flat[now] - rho[j] * previous) / scale
-        tail = 1.0 + z * z / df[j]
-        value -= 0.5 * (df[j] + 1.0) * np.log(tail) + log_noise[j]
-        if link < 1.0:
-            value += 0.5 * np.log(spread)
-        by_z = -(df[j] + 1.0) * z / (df[j] * tail)
-        by_error = by_z / scale
-        by_scale = -(by_z * z + 1.0) / scale
-        by_previous = -link * rho[j] * by_error
-        by_intercept[j] -= by_error + by_previous
-        by_slope[j] -= by_error * flat[now] + by_previous * flat[before]
+        j, now = item[row], index[row]
+        error = y[row] - intercept[j] - slope[j] * flat[now]
+        if linked[row] > 0.0:
+            before = index_previous[row]
+            previous = y_previous[row] - intercept[j] - slope[j] * flat[before]
+            per_scale = linked_rate[j]
+            z = (error - rho[j] * previous) * per_scale
+        else:
+            per_scale = rate[j]
+            z = error * per_scale
+            value += half_log_spread[j]
+        value -= log_noise[j]
+        tail = 1.0 + z * z * per_df[j]
+        # Rows of one item come together, so that tails of one power are multiplied.
+        if power != df[j] or tails > LARGEST:
+            value -= 0.5 * (power + 1.0) * np.log(tails)
+            tails, power = 1.0, df[j]
+        tails *= tail
+        by_z = -(1.0 + per_df[j]) * z / tail
+        by_error = by_z * per_scale
+        by_noise[j] -= (by_z * z + 1.0) * linked_rate[j]
+        if linked[row] > 0.0:
+            by_previous = -rho[j] * by_error
+            by_rho[j] -= by_error * previous
+            by_intercept[j] -= by_error + by_previous
+            by_slope[j] -= by_error * flat[now] + by_previous * flat[before]
+            by_flat[before] -= by_previous * slope[j]
+        else:
+            by_rho[j] -= (by_z * z + 1.0) * rho[j] / spread[j]
+            by_intercept[j] -= by_error
+            by_slope[j] -= by_error * flat[now]
         by_flat[now] -= by_error * slope[j]
-        by_flat[before] -= by_previous * slope[j]
-        by_noise[j] += by_scale / root
-        by_rho[j] += by_scale * noise[j] * (1.0 - link) * rho[j] / (spread * root) - by_error * previous
+    value -= 0.5 * (power + 1.0) * np.log(tails)
     return np.asarray(value), by_intercept, by_slope, by_rho, by_noise, by_flat
 
 
@@ -161,47 +189,116 @@ def _counts(
     by_intercept, by_loading = np.zeros(len(intercept)), np.zeros(len(loading))
     by_size, by_memory, by_drift = np.zeros(len(size)), np.zeros(1), np.zeros(1)
     by_flat = np.zeros(len(flat))
+    log_sizes, per_size = np.log(size), 1.0 / size
     for row in range(len(item)):
-        j, now, before = item[row], index[row], index_previous[row]
-        carried = memory[0] * linked[row]
-        surprise = log_rate_previous[row] - intercept[j] - loading[j] * flat[before]
-        log_mean = intercept[j] + loading[j] * flat[now] + drift[0] * trend[row]
-        log_mean += carried * surprise + log_exposure[row]
-        log_size = np.log(size[j])
+        j, now = item[row], index[row]
+        log_size = log_sizes[j]
+        log_mean = intercept[j] + loading[j] * flat[now] + drift[0] * trend[row] + log_exposure[row]
+        carried, surprise = 0.0, 0.0
+        if linked[row] > 0.0:
+            before = index_previous[row]
+            carried = memory[0] * linked[row]
+            surprise = log_rate_previous[row] - intercept[j] - loading[j] * flat[before]
+            log_mean += carried * surprise
+        # share = mean / (mean + size), and the logarithm of the sum, by the exponential that is below one.
         if log_mean > log_size:
-            log_sum = log_mean + np.log1p(np.exp(log_size - log_mean))
+            ratio = np.exp(log_size - log_mean)
+            log_sum = log_mean + np.log(1.0 + ratio)
+            share = 1.0 / (1.0 + ratio)
+            rest = ratio * share
         else:
-            log_sum = log_size + np.log1p(np.exp(log_mean - log_size))
+            ratio = np.exp(log_mean - log_size)
+            log_sum = log_size + np.log(1.0 + ratio)
+            rest = 1.0 / (1.0 + ratio)
+            share = ratio * rest
         value += y[row] * (log_mean - log_sum) + size[j] * (log_size - log_sum)
-        share = np.exp(log_mean - log_sum)
-        by_log_mean = y[row] - (y[row] + size[j]) * share
-        by_size[j] += log_size - log_sum + 1.0 - (y[row] + size[j]) * np.exp(-log_sum)
+        by_log_mean = y[row] * rest - size[j] * share
+        by_size[j] += log_size - log_sum + 1.0 - (y[row] * per_size[j] + 1.0) * rest
         by_intercept[j] += by_log_mean * (1.0 - carried)
-        by_loading[j] += by_log_mean * (flat[now] - carried * flat[before])
+        by_loading[j] += by_log_mean * flat[now]
         by_drift[0] += by_log_mean * trend[row]
-        by_memory[0] += by_log_mean * linked[row] * surprise
         by_flat[now] += by_log_mean * loading[j]
-        by_flat[before] -= by_log_mean * carried * loading[j]
+        if linked[row] > 0.0:
+            by_loading[j] -= by_log_mean * carried * flat[before]
+            by_memory[0] += by_log_mean * linked[row] * surprise
+            by_flat[before] -= by_log_mean * carried * loading[j]
     return np.asarray(value), by_intercept, by_loading, by_size, by_memory, by_drift, by_flat
+
+
+@register_jitable
+def _log_gamma(x: Any) -> Any:
+    """Logarithm of the gamma function of x > 0 and its derivative, by Stirling's series beyond ten."""
+    shift, slope = 1.0, 0.0
+    while x < STIRLING:
+        shift *= x
+        slope += 1.0 / x
+        x += 1.0
+    log, rate = np.log(x), 1.0 / x
+    square = rate * rate
+    series = rate * (1.0 / 12.0 - square * (1.0 / 360.0 - square * (1.0 / 1260.0 - square / 1680.0)))
+    value = (x - 0.5) * log - x + HALF_LOG_TWO_PI + series
+    steep = square * (1.0 / 12.0 - square * (1.0 / 120.0 - square * (1.0 / 252.0 - square / 240.0)))
+    return value - np.log(shift), log - 0.5 * rate - steep - slope
+
+
+def _count_gammas(size: Any, item: Any, y: Any, weight: Any) -> tuple[Any, ...]:
+    """``weight (log gamma(y + size) - log gamma(size))`` over unique pairs of item and count."""
+    value = 0.0
+    by_size, total = np.zeros(len(size)), np.zeros(len(size))
+    for row in range(len(item)):
+        j = item[row]
+        one, slope = _log_gamma(y[row] + size[j])
+        value += weight[row] * one
+        by_size[j] += weight[row] * slope
+        total[j] += weight[row]
+    for j in range(len(size)):
+        one, slope = _log_gamma(size[j])
+        value -= total[j] * one
+        by_size[j] -= total[j] * slope
+    return np.asarray(value), by_size
 
 
 def _shares(
     intercept: Any, loading: Any, concentration: Any, flat: Any, item: Any, index: Any, sign: Any, step: Any
 ) -> tuple[Any, ...]:
     """Rising factorials of a beta-binomial: ``log(concentration * p + step)``, p for or against."""
-    value = 0.0
+    value, factors = 0.0, 1.0
     by_intercept, by_loading = np.zeros(len(intercept)), np.zeros(len(loading))
     by_concentration, by_flat = np.zeros(len(concentration)), np.zeros(len(flat))
-    for row in range(len(item)):
+    n_rows, row = len(item), 0
+    while row < n_rows:
+        # Rows of one item and month come together and share their probability.
         j, now = item[row], index[row]
-        p = 1.0 / (1.0 + np.exp(-sign[row] * (intercept[j] + loading[j] * flat[now])))
-        factor = concentration[j] * p + step[row]
-        value += np.log(factor)
-        by_concentration[j] += p / factor
-        by_logit = concentration[j] / factor * sign[row] * p * (1.0 - p)
+        logit = intercept[j] + loading[j] * flat[now]
+        odds = np.exp(-abs(logit))
+        more = 1.0 / (1.0 + odds)
+        yes, no = (more, odds * more) if logit > 0.0 else (odds * more, more)
+        ups, downs = concentration[j] * yes, concentration[j] * no
+        # Products of the factors for and against, and their derivatives.
+        up, down, by_up, by_down = 1.0, 1.0, 0.0, 0.0
+        while row < n_rows and item[row] == j and index[row] == now:
+            if sign[row] > 0.0:
+                factor = ups + step[row]
+                by_up = by_up * factor + up
+                up *= factor
+            else:
+                factor = downs + step[row]
+                by_down = by_down * factor + down
+                down *= factor
+            row += 1
+            if up > ROOM or down > ROOM or up < 1.0 / ROOM or down < 1.0 / ROOM:
+                break
+        for_yes, for_no = by_up / up, by_down / down
+        factors *= up * down
+        if factors > LARGEST or factors < SMALLEST:
+            value += np.log(factors)
+            factors = 1.0
+        by_concentration[j] += for_yes * yes + for_no * no
+        by_logit = concentration[j] * (for_yes - for_no) * yes * no
         by_intercept[j] += by_logit
         by_loading[j] += by_logit * flat[now]
         by_flat[now] += by_logit * loading[j]
+    value += np.log(factors)
     return np.asarray(value), by_intercept, by_loading, by_concentration, by_flat
 
 
@@ -209,29 +306,61 @@ def _ladder(
     first: Any, second: Any, slope: Any, flat: Any, item: Any, index: Any, level: Any
 ) -> tuple[Any, ...]:
     """Ordered logit in three classes with cutpoints ``-first`` and ``-second``."""
-    value = 0.0
+    value, chances = 0.0, 1.0
     by_first, by_second = np.zeros(len(first)), np.zeros(len(second))
     by_slope, by_flat = np.zeros(len(slope)), np.zeros(len(flat))
     for row in range(len(item)):
         j, now = item[row], index[row]
-        some = 1.0 / (1.0 + np.exp(-first[j] - slope[j] * flat[now]))
-        force = 1.0 / (1.0 + np.exp(-second[j] - slope[j] * flat[now]))
+        push = slope[j] * flat[now]
+        some, force = 0.0, 0.0
+        if level[row] < 2:
+            some = 1.0 / (1.0 + np.exp(-first[j] - push))
+        if level[row] > 0:
+            force = 1.0 / (1.0 + np.exp(-second[j] - push))
         if level[row] == 0:
             chance, low, high = 1.0 - some, -some * (1.0 - some), 0.0
         elif level[row] == 1:
             chance, low, high = some - force, some * (1.0 - some), -force * (1.0 - force)
         else:
             chance, low, high = force, 0.0, force * (1.0 - force)
-        chance += 1e-12
-        value += np.log(chance)
-        by_first[j] += low / chance
-        by_second[j] += high / chance
-        by_slope[j] += (low + high) / chance * flat[now]
-        by_flat[now] += (low + high) / chance * slope[j]
+        chance += LEAST_CHANCE
+        chances *= chance
+        if chances < SMALLEST:
+            value += np.log(chances)
+            chances = 1.0
+        per_chance = 1.0 / chance
+        by_low, by_high = low * per_chance, high * per_chance
+        by_first[j] += by_low
+        by_second[j] += by_high
+        by_slope[j] += (by_low + by_high) * flat[now]
+        by_flat[now] += (by_low + by_high) * slope[j]
+    value += np.log(chances)
     return np.asarray(value), by_first, by_second, by_slope, by_flat
 
 
-reading_density = FusedDensity("reading", _readings, (0, 1, 2, 3, 5), version=1)
-count_density = FusedDensity("count", _counts, (0, 1, 2, 3, 4, 5), version=1)
-share_density = FusedDensity("share", _shares, (0, 1, 2, 3), version=1)
-ladder_density = FusedDensity("ladder", _ladder, (0, 1, 2, 3), version=1)
+def _student_t(x: Any, df: Any, scale: Any) -> tuple[Any, ...]:
+    """Student-t variables of one kind, without the constant; only ``x`` (row, column) is differentiated."""
+    value, tails = 0.0, 1.0
+    by_x = np.empty(x.shape)
+    nu = df.item()
+    per_square = 1.0 / (nu * scale.item() ** 2)
+    steep = -(nu + 1.0) * per_square
+    for row in range(x.shape[0]):
+        for column in range(x.shape[1]):
+            one = x[row, column]
+            tail = 1.0 + one * one * per_square
+            by_x[row, column] = steep * one / tail
+            tails *= tail
+            if tails > LARGEST:
+                value -= np.log(tails)
+                tails = 1.0
+    value -= np.log(tails)
+    return np.asarray(0.5 * (nu + 1.0) * value), by_x
+
+
+reading_density = FusedDensity("reading", _readings, (0, 1, 2, 3, 5), version=3)
+count_density = FusedDensity("count", _counts, (0, 1, 2, 3, 4, 5), version=3)
+gamma_density = FusedDensity("gamma", _count_gammas, (0,), version=2)
+share_density = FusedDensity("share", _shares, (0, 1, 2, 3), version=3)
+ladder_density = FusedDensity("ladder", _ladder, (0, 1, 2, 3), version=3)
+student_t_density = FusedDensity("student_t", _student_t, (0,), version=2)

@@ -20,11 +20,14 @@ from escalation_forecast.indicator_rows import LATENTS
 from escalation_forecast.kernels import (
     ar_filter,
     count_density,
+    gamma_density,
     ladder_density,
     log_sigmoid_difference,
     reading_density,
     share_density,
+    student_t_density,
 )
+from escalation_forecast.latent_kernel import latent_paths
 from escalation_forecast.model_parts import Draw
 from escalation_forecast.panel import STOCKS, Panel
 from escalation_forecast.priors import Priors
@@ -64,8 +67,7 @@ def build_model(panel: Panel, priors: Priors) -> pm.Model:
         spending = spending_data(panel.spending)
 
         draw = Draw(priors, coords)
-        eta = latent_block(panel, draw)
-        flat = _flat(eta, len(panel.months))
+        eta, flat = latent_block(panel, draw)
         reading_block(panel, data, flat, draw)
         count_block(panel, data, flat, draw)
         share_block(data, flat, draw)
@@ -120,66 +122,47 @@ def model_coords(panel: Panel) -> dict[str, list[Any]]:
     }
 
 
-def unit_t(name: str, df: float, dims: str | tuple[str, ...]) -> Any:
-    """Student-t innovations of unit variance."""
-    return pm.StudentT(name, nu=df, mu=0.0, sigma=float(np.sqrt((df - 2.0) / df)), dims=dims)
+def unit_t(name: str, df: float, dims: tuple[str, str]) -> Any:
+    """Student-t innovations of unit variance; their density is summed in one pass."""
+    scale = float(np.sqrt((df - 2.0) / df))
+
+    def logp(value: Any, nu: Any, sigma: Any) -> Any:
+        return student_t_density(value, nu, sigma)[0]
+
+    def random(nu: Any, sigma: Any, rng: np.random.Generator, size: Any) -> Any:
+        return sigma * rng.standard_t(nu, size=size)
+
+    return pm.CustomDist(name, df, scale, logp=logp, random=random, dims=dims)
 
 
-def latent_block(panel: Panel, draw: Draw) -> Any:
-    """Latent risk by theatre and the global factor, (latent, month), on the model's scale.
+def latent_block(panel: Panel, draw: Draw) -> tuple[Any, Any]:
+    """Latent risk by theatre and the global factor on the model's scale, and what the observations read.
 
-    A theatre is a mix of its own stationary AR(1) and of the global one, plus a slow level on
-    yearly knots. Innovations are Student-t and non-centred.
+    A theatre is a mix of its own stationary AR(1) and of the global one, plus a slow level on yearly knots,
+    interpolated over the months, plus last month's risk of another theatre along the named links, one after
+    the other. Innovations are Student-t and non-centred. Where zero lies is a matter of the intercepts; a
+    free mean beside them is a ridge, so the mean of `CENTRED_MONTHS` is taken out.
+
+    Returns
+    -------
+    eta : (latent, month)
+    flat : monthly values, year means and means of the three years before, in one vector
     """
-    df = draw.constant("innovation_df")
+    z = unit_t("innovation", draw.constant("innovation_df"), ("latent", "month"))
     phi = pt.concatenate([draw("phi"), pt.shape_padleft(draw("phi_global"))])
-    z = unit_t("innovation", df, ("latent", "month"))
-    stationary = pt.sqrt(1.0 - phi**2)[:, None] * z
-    start = z[:, :1]
-    path = ar_filter(pt.concatenate([start, stationary[:, 1:]], axis=1), phi)
-
-    share = draw("global_share")
     scale = pt.concatenate([pt.ones(1), draw("theatre_scale")])
-    fast = pt.sqrt(share)[:, None] * path[-1][None, :] + pt.sqrt(1.0 - share)[:, None] * path[:-1]
-
+    share, spillover = draw("global_share"), draw("spillover") * pt.ones(len(SPILLOVERS))
     steps = pm.Normal("slow_innovation", 0.0, 1.0, dims=("theatre", "knot"))
-    knots = draw("slow_step") * ar_filter(steps, pt.ones(len(THEATRES)))
-    left, weight = _interpolation(panel.months)
-    level = knots[:, left] * (1.0 - weight) + knots[:, left + 1] * weight
-    theatre = _spill(scale[:, None] * fast + level, draw("spillover"))
-    latents = pt.concatenate([theatre, path[-1][None, :]], axis=0)
-    # Where zero lies is a matter of the intercepts; a free mean beside them is a ridge.
-    centre = latents[:, :CENTRED_MONTHS].mean(axis=1)
+    links = [[THEATRES.index(link[end]) for link in SPILLOVERS] for end in (0, 1)]
+    flat, _, centre, last_path, next_level = latent_paths(
+        z, phi, share, scale, steps, draw("slow_step"), spillover, *np.array(links), CENTRED_MONTHS
+    )
     pm.Deterministic("centre", centre, dims="latent")
-    pm.Deterministic("last_path", path[:, -1], dims="latent")
-    pm.Deterministic("next_level", knots[:, -1], dims="theatre")
-    eta = latents - centre[:, None]
-    return pm.Deterministic("eta", eta, dims=("latent", "month"))
-
-
-def _spill(theatre: Any, spillover: Any) -> Any:
-    """Add last month's risk of one theatre to another along the named links."""
-    rows = [theatre[k] for k in range(len(THEATRES))]
-    for position, (target, source) in enumerate(SPILLOVERS):
-        value = rows[THEATRES.index(source)]
-        lagged = pt.concatenate([value[:1], value[:-1]])
-        strength = spillover[position] if spillover.ndim else spillover
-        rows[THEATRES.index(target)] = rows[THEATRES.index(target)] + strength * lagged
-    return pt.stack(rows)
-
-
-def _interpolation(months: pd.DatetimeIndex) -> tuple[np.ndarray, np.ndarray]:
-    position = np.arange(len(months))
-    return position // 12, (position % 12) / 12.0
-
-
-def _flat(eta: Any, n_months: int) -> Any:
-    """Monthly values, year means and means of the three years before, in one vector."""
-    n_years = n_months // 12
-    yearly = eta.reshape((len(LATENTS), n_years, 12)).mean(axis=2)
-    padded = pt.concatenate([yearly[:, :1]] * 3 + [yearly], axis=1)
-    before = (padded[:, :n_years] + padded[:, 1 : n_years + 1] + padded[:, 2 : n_years + 2]) / 3.0
-    return pt.concatenate([eta.ravel(), yearly.ravel(), before.ravel()])
+    pm.Deterministic("last_path", last_path, dims="latent")
+    pm.Deterministic("next_level", next_level, dims="theatre")
+    shape = (len(LATENTS), len(panel.months))
+    eta = pm.Deterministic("eta", flat[: shape[0] * shape[1]].reshape(shape), dims=("latent", "month"))
+    return eta, flat
 
 
 def reading_block(panel: Panel, data: dict[str, Any], flat: Any, draw: Draw) -> None:
@@ -238,9 +221,8 @@ def count_block(panel: Panel, data: dict[str, Any], flat: Any, draw: Draw) -> No
     rows = [data[f"count_{column}"] for column in columns]
     value = count_density(intercept, loading, size, memory[None], drift, flat, *rows)[0]
 
-    unique_size = size[data["count_unique_item"]]
-    gammas = pt.gammaln(data["count_unique_y"] + unique_size) - pt.gammaln(unique_size)
-    pm.Potential("counts", value + (data["count_unique_weight"] * gammas).sum())
+    unique = [data[f"count_unique_{column}"] for column in ("item", "y", "weight")]
+    pm.Potential("counts", value + gamma_density(size, *unique)[0])
 
 
 def share_block(data: dict[str, Any], flat: Any, draw: Draw) -> None:
