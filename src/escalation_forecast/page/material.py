@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
-from escalation_forecast.page.words import Summary, indicator_words
+from escalation_forecast.page.words import Summary, indicator_words, place
 from escalation_forecast.question_file import Question
+from escalation_forecast.schema import DataError
 from escalation_forecast.store import Store
+
+PRESS: Final = "gpr_"
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,15 @@ class Material:
     @cached_property
     def described(self) -> dict[str, str]:
         """What each indicator is, by name."""
-        table = self.store.indicators
-        return {
-            str(name): indicator_words(str(note))
-            for name, note in zip(table["indicator"], table["note"], strict=True)
-            if note
-        }
+        found = {}
+        for row in self.store.indicators.to_dict("records"):
+            words = indicator_words(str(row["note"]))
+            if str(row["series"]).startswith(PRESS) and "press" not in words.lower():
+                # What it is made of is no name.
+                words = f"Press tension, {place(str(row['theatre']))}"
+            if words:
+                found[str(row["indicator"])] = words
+        return found
 
     @cached_property
     def wording(self) -> dict[str, Question]:
@@ -57,9 +63,20 @@ class Material:
         return {question.id: question for question in self.questions}
 
     def table(self, name: str) -> pd.DataFrame | None:
-        """A table of the run's folder; None if the run has none."""
+        """A table of the run's folder; None if the run has none.
+
+        Raises
+        ------
+        DataError
+            When the file is damaged.
+        """
         file = self.folder / f"{name}.parquet" if self.folder is not None else None
-        return pd.read_parquet(file) if file is not None and file.is_file() else None
+        if file is None or not file.is_file():
+            return None
+        try:
+            return pd.read_parquet(file)
+        except ValueError as error:
+            raise DataError(f"{file} is damaged ({error}); restore it, or make the run again.") from None
 
 
 def parts_of(answer: str) -> tuple[str, tuple[str, ...], str]:

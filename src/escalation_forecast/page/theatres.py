@@ -27,10 +27,12 @@ def theatres(material: Material) -> list[dict[str, Any]]:
     """A panel for each theatre and the global factor; none of a run without them."""
     from escalation_forecast.report.plots import read_events
 
+    if not material.summary.get("theatres"):
+        return []
     latent, ladder = material.table("latent"), _ladder(material)
     events = read_events()
     found = []
-    for entry in material.summary.get("theatres") or []:
+    for entry in material.summary["theatres"]:
         name = str(entry["theatre"])
         own = None if latent is None else latent[latent["theatre"] == name]
         dated = events[(events["theatre"] == name) & (events["date"] <= pd.Timestamp(material.as_of))]

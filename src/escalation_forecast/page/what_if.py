@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from escalation_forecast.scenario.result import Row, ScenarioResult
     from escalation_forecast.update.updater import Updater
 
-FORM: Final = "1"
+FORM: Final = "2"
 """Of the file; another form is made anew."""
 SHOWN: Final = (
     "wider-war/any/12m",
@@ -59,7 +59,11 @@ def _entry(material: Material, found: ScenarioResult) -> dict[str, Any]:
     from escalation_forecast.scenario.result import LABELS
 
     largest = found.largest(LARGEST)
-    rows = [row for row in found.rows if row.unit == "probability" and (row in largest or _shown(row.id))]
+    asked = [row for row in found.rows if row.unit == "probability" and (row in largest or _shown(row.id))]
+    still = [row for row in asked if row.change is not None and row.change.low == row.change.high == 0.0]
+    rows = [
+        row for row in asked if row not in still and (row.change is not None or row.conditional is not None)
+    ]
     most = max((abs(v) for row in rows for v in _ends(row)), default=0.0) or 1.0
     return {
         "name": found.name,
@@ -70,6 +74,8 @@ def _entry(material: Material, found: ScenarioResult) -> dict[str, Any]:
         "caveats": [*found.caveats],
         "refused": found.refused,
         "rows": [_row(material, row, most) for row in rows],
+        "still": [" ".join(_names(material, row)) for row in still],
+        "news": any(row.conditional is not None for row in rows),
     }
 
 
@@ -83,22 +89,26 @@ def _ends(row: Row) -> tuple[float, ...]:
     return row.change.low, row.change.high
 
 
-def _row(material: Material, row: Row, most: float) -> dict[str, Any]:
+def _names(material: Material, row: Row) -> tuple[str, str, str]:
     question, parts, window = parts_of(row.id)
+    title = material.answers[row.id]["title"] if row.id in material.answers else row.target
+    return str(title), part_name(question, parts, material.described), window_name(window)
+
+
+def _row(material: Material, row: Row, most: float) -> dict[str, Any]:
+    title, part, window = _names(material, row)
     change, news = row.change, row.conditional
     said: dict[str, Any] = {
         "id": row.id,
-        "title": material.answers[row.id]["title"] if row.id in material.answers else row.target,
-        "part": part_name(question, parts, material.described),
-        "window": window_name(window),
+        "title": title,
+        "part": part,
+        "window": window,
         "before": f"{100 * row.before:.1f} %",
         "change": NOTHING, "ends": row.note, "settled": "", "at": None,
         "news": f"{points(news)} points" if news is not None else "",
     }  # fmt: skip
     if change is None:
         return said
-    if change.low == change.high == 0.0:
-        return said | {"change": "unchanged", "ends": ""}
     at = {k: 0.5 + v / (2.0 * most) for k, v in
           {"low": change.low, "mean": change.mean, "high": change.high}.items()}  # fmt: skip
     return said | {
