@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import httpx
 
 HERE: Final = ("127.0.0.1", "localhost")
+KEPT: Final = "kept.json"
 REDIRECTS: Final = 5
 AGAIN: Final = (408, 425, 429, 500, 502, 503, 504)
 LONGEST_PAUSE: Final = 60.0
@@ -120,8 +121,8 @@ def fetch(
                 kept_bytes = part.stat().st_size if part.exists() else 0
                 rest = f"; {kept_bytes:,} bytes are kept for the next attempt" if kept_bytes else ""
                 raise DataError(
-                    f"{url} could not be downloaded in {attempt} attempt(s): {error}{rest}; try later, or give "
-                    "a file with --file."
+                    f"{url} could not be downloaded in {attempt} attempt(s): {error}{rest}; try later, or "
+                    "give a file with --file."
                 ) from None
             time.sleep(pause)
     found = whole if unchanged else part
@@ -140,6 +141,11 @@ def fetch(
         part.replace(whole)
         _write_kept(folder, _Kept(etag=kept.part_etag, modified=kept.part_modified))
     return Fetched(whole, url, digest, unchanged)
+
+
+def forget(fetched: Fetched) -> None:
+    """Ask for the whole file again next time, whatever the server says of it."""
+    (fetched.path.parent / KEPT).unlink(missing_ok=True)
 
 
 def _attempt(
@@ -293,13 +299,13 @@ def _digest(path: Path) -> str:
 
 def _read_kept(folder: Path) -> _Kept:
     try:
-        found = json.loads((folder / "kept.json").read_text(encoding="utf-8"))
+        found = json.loads((folder / KEPT).read_text(encoding="utf-8"))
         return _Kept(**{name: str(found.get(name, "")) for name in asdict(_Kept())})
     except (OSError, ValueError, AttributeError):
         return _Kept()
 
 
 def _write_kept(folder: Path, kept: _Kept) -> None:
-    draft = folder / ".kept.json"
+    draft = folder / f".{KEPT}"
     draft.write_text(json.dumps(asdict(kept)), encoding="utf-8")
-    draft.replace(folder / "kept.json")
+    draft.replace(folder / KEPT)

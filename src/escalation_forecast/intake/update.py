@@ -89,7 +89,7 @@ def update(
     DataError
         Whatever is wrong, in a sentence; the folder is as it was.
     """
-    from escalation_forecast.intake.fetch import fetch
+    from escalation_forecast.intake.fetch import fetch, forget
     from escalation_forecast.sources import live
     from escalation_forecast.store import Store
 
@@ -107,7 +107,12 @@ def update(
             cache = Path(scratch) if dry_run else folder.path / "downloads"
             fetched = fetch(url, cache, sha256=sha256, limits=limits, progress=progress)
         path = fetched.path if fetched else _file(Path(str(file)), sha256)
-        reading = (read or live.read)(path, source, received=day)
+        try:
+            reading = (read or live.read)(path, source, received=day)
+        except DataError:
+            if fetched:
+                forget(fetched)  # it may have been cut short: the next command asks for it anew
+            raise
         return _taken(folder, below, reading, path.name, day, dry_run, accept, fetched)
 
 
