@@ -24,10 +24,16 @@ LARGEST_LOG = 20.0
 
 @dataclass(frozen=True)
 class Replicate:
-    """One item: its figures, and draws of them (sample, row)."""
+    """One item: its figures, and draws of them (sample, row).
+
+    Attributes
+    ----------
+    position : (row,), where the latent is read, see `flat_latents`; monthly values come first.
+    """
 
     item: str
     block: str
+    position: np.ndarray
     y: np.ndarray
     one_step: np.ndarray
     whole: np.ndarray
@@ -87,7 +93,7 @@ def _readings(panel: Panel, draws: Draws, flat: np.ndarray, rng: np.random.Gener
         for t in range(len(rows)):
             last = rho * last + shock[:, t] if linked[t] else fresh[:, t]
             whole[:, t] = mean[:, t] + last
-        yield Replicate(str(name), family, y, one_step, whole)
+        yield Replicate(str(name), family, data["reading_index"][rows], y, one_step, whole)
 
 
 def _counts(panel: Panel, draws: Draws, flat: np.ndarray, rng: np.random.Generator) -> Iterator[Replicate]:
@@ -115,7 +121,7 @@ def _counts(panel: Panel, draws: Draws, flat: np.ndarray, rng: np.random.Generat
                 push = memory[:, 0] * (np.log(whole[:, t - 1] + 0.5) - exposure[t - 1] - before[:, t])
             log_mean = level[:, t] + trend[:, t] + push + exposure[t]
             whole[:, t] = _negative_binomial(rng, log_mean, size[:, 0])
-        yield Replicate(str(name), "count", y, one_step, whole)
+        yield Replicate(str(name), "count", data["count_index"][rows], y, one_step, whole)
 
 
 def _negative_binomial(rng: np.random.Generator, log_mean: np.ndarray, size: np.ndarray) -> np.ndarray:
@@ -139,7 +145,7 @@ def _shares(panel: Panel, draws: Draws, flat: np.ndarray, rng: np.random.Generat
         c, p = draws["share_concentration"][:, [position]], expit(logit)
         chance = rng.beta(np.maximum(c * p, FEW_TRIALS), np.maximum(c * (1.0 - p), FEW_TRIALS))
         drawn = rng.binomial(trials, chance).astype(float)
-        yield Replicate(str(name), "share", y, drawn, drawn)
+        yield Replicate(str(name), "share", months.index.to_numpy(), y, drawn, drawn)
 
 
 def _ladders(panel: Panel, draws: Draws, flat: np.ndarray, rng: np.random.Generator) -> Iterator[Replicate]:
@@ -154,7 +160,8 @@ def _ladders(panel: Panel, draws: Draws, flat: np.ndarray, rng: np.random.Genera
         u = rng.logistic(size=push.shape)
         first, second = np.log(display / (1 - display)), np.log(display * force / (1 - display * force))
         level = (u < push + first).astype(float) + (u < push + second)
-        yield Replicate(str(name), "ordinal", data["ordinal_level"][rows].astype(float), level, level)
+        y = data["ordinal_level"][rows].astype(float)
+        yield Replicate(str(name), "ordinal", data["ordinal_index"][rows], y, level, level)
 
 
 def _hurdles(panel: Panel, draws: Draws, flat: np.ndarray, rng: np.random.Generator) -> Iterator[Replicate]:
@@ -168,4 +175,6 @@ def _hurdles(panel: Panel, draws: Draws, flat: np.ndarray, rng: np.random.Genera
             + draws["hurdle_loading"][:, None] * (flat[:, data["hurdle_index"][rows]])
         )
         drawn = (rng.random(logit.shape) < expit(logit)).astype(float)
-        yield Replicate(f"any_{name}", "hurdle", data["hurdle_z"][rows], drawn, drawn)
+        yield Replicate(
+            f"any_{name}", "hurdle", data["hurdle_index"][rows], data["hurdle_z"][rows], drawn, drawn
+        )

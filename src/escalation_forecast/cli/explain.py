@@ -145,6 +145,6 @@ def _save(found: Explanation, names: list[str], folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name in names:
-            found.plot(name).savefig(folder / f"{name.replace('/', '-')}.png")
+            found.plot(name).save(folder / f"{name.replace('/', '-')}.png")
     except OSError as error:
         stop(f"The plots could not be written to {folder} ({error.strerror}); check the path.", NOT_WRITTEN)

@@ -138,7 +138,7 @@ def check(
         panel = build_panel(store, pd.Timestamp(str(store.as_of_date)))
     found = prior_check(chosen, panel, bounds=limits, draws=draws)
     if plot is not None:
-        save(lambda: found.plot().savefig(plot), plot)
+        save(lambda: found.plot().save(plot), plot)
     if json:
         print_json(found.record())
     else:

@@ -16,7 +16,7 @@ from escalation_forecast.panel import Panel
 from escalation_forecast.priors import Priors
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from escalation_forecast.report.plot import Plot
 
 SHOWN: Final = (0.005, 0.05, 0.25, 0.5, 0.75, 0.95, 0.995)
 
@@ -153,7 +153,7 @@ class PriorCheck:
             ],
         }
 
-    def plot(self) -> Figure:
+    def plot(self) -> Plot:
         """One panel per bound: quantiles of the draws by label, and the range allowed."""
         from escalation_forecast.elicit.plots import plot_check
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from escalation_forecast.elicit.prior_paths import QUANTITIES
+from escalation_forecast.report.plot import Plot, listing
 from escalation_forecast.report.style import AHEAD, GRID, INK, MUTED, PAST, SMALL, THIRD, clean, new_figure
 
 if TYPE_CHECKING:
@@ -21,8 +22,13 @@ LONG: Final = 66  # letters of a title; a longer one is set smaller
 LOGARITHMIC: Final = 50.0  # a positive quantity that spans more is drawn on a log axis
 
 
-def plot_check(check: PriorCheck) -> Figure:
-    """Quantiles of the draws by label against the range allowed, one panel per bound."""
+def plot_check(check: PriorCheck) -> Plot:
+    """Quantiles of the draws by label against the range allowed, one panel per bound.
+
+    The table has quantity, label, the quantiles drawn (`check.SHOWN`), low and high of the range, and held.
+    """
+    from escalation_forecast.elicit.check import SHOWN
+
     rows = check.rows
     pairs = [rows[k : k + COLUMNS] for k in range(0, len(rows), COLUMNS)]
     heights = [LINE * max(len(row.value) for row in pair) + 0.95 for pair in pairs]
@@ -43,7 +49,23 @@ def plot_check(check: PriorCheck) -> Figure:
                 fontsize=9, color=MUTED, va="top")  # fmt: skip
     figure.text(0.012, 0.1 / total, f"{check.draws} draws; calendar and printed years as known on "
                 f"{check.as_of:%Y-%m-%d}.", fontsize=SMALL - 0.5, color=MUTED, va="bottom")  # fmt: skip
-    return figure
+    table = pd.DataFrame(
+        [
+            {
+                "quantity": row.bound.quantity,
+                "label": label,
+                **dict(zip((f"q{100 * q:g}" for q in SHOWN), row.quantiles[label], strict=True)),
+                "low": row.bound.low,
+                "high": row.bound.high,
+                "held": label not in row.broken,
+            }
+            for row in rows
+            for label in row.value
+        ]
+    )
+    broken = [QUANTITIES[row.bound.quantity].words for row in rows if not row.passed]
+    alt = f"What {check.draws} draws of the priors say before any data: {held} of {len(rows)} bounds hold."
+    return Plot(figure, alt + (f" Broken: {listing(broken)}." if broken else ""), table)
 
 
 def _panel(ax: Axes, row: Checked) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any, Final
 
-from matplotlib.figure import Figure
+import pandas as pd
 
 from escalation_forecast.explain.words import moved_by, named, shown
+from escalation_forecast.report.plot import Plot
 from escalation_forecast.report.style import AHEAD, GRID, INK, MUTED, PAST, SMALL, THIRD, new_figure
 
 if TYPE_CHECKING:
@@ -20,10 +21,11 @@ WIDEST: Final = 105  # and of the title
 COLOURS: Final = {"time": MUTED, "sampling": GRID, "configuration": THIRD, "priors": THIRD, "code": THIRD}
 
 
-def plot_waterfall(found: Explanation, why: Why) -> Figure:
+def plot_waterfall(found: Explanation, why: Why) -> Plot:
     """Bars from the earlier to the later number, one a step, with 95 % Monte Carlo error.
 
-    Steps that did nothing are left out, and all but the twelve largest are one row.
+    Steps that did nothing are left out, and all but the twelve largest are one row. The table has step, kind,
+    change, mcse, start and end of each bar, in per cent of a probability.
     """
     rows = _rows(found, why)
     height = ROW * (len(rows) + 2) + 1.0
@@ -35,12 +37,14 @@ def plot_waterfall(found: Explanation, why: Why) -> Figure:
     at, ends = factor * why.before, [factor * why.before]
     labels = [f"earlier run, {found.previous_as_of}"]
     ax.plot(at, 0, "o", color=PAST, markersize=6, zorder=3)
+    bars: list[tuple[str, str, float, float, float, float]] = []
     for y, (label, part) in enumerate(rows, start=1):
         change, error = factor * part.change, 1.96 * factor * part.mcse
         colour = COLOURS.get(part.kind, AHEAD if change > 0 else PAST)
         edge = MUTED if part.kind == "sampling" else "none"
         ax.barh(y, change, left=at, height=0.62, color=colour, edgecolor=edge, linewidth=0.8, zorder=2)
         ax.plot([at, at], [y - 1, y + 0.31], color=MUTED, linewidth=0.7, zorder=1)
+        bars.append((label, part.kind, change, factor * part.mcse, at, at + change))
         at += change
         ax.plot([at - error, at + error], [y, y], color=INK, linewidth=1.0, zorder=3)
         text = f"{moved_by(why, part.change).removesuffix(' points')} ± {factor * 1.96 * part.mcse:.2f}"
@@ -64,7 +68,19 @@ def plot_waterfall(found: Explanation, why: Why) -> Figure:
     figure.text(y=1 - 0.1 / height, s=name, fontsize=10.5, fontweight="bold", **place)
     below = f"{why.answer}: {shown(why, why.before)} to {shown(why, why.after)}; with 95 % Monte Carlo error"
     figure.text(y=1 - 0.33 / height, s=below, fontsize=SMALL + 1.3, **place)
-    return figure
+    table = pd.DataFrame(bars, columns=["step", "kind", "change", "mcse", "start", "end"])
+    return Plot(figure, _alt(found, why, rows), table)
+
+
+def _alt(found: Explanation, why: Why, rows: list[tuple[str, Part]]) -> str:
+    text = (
+        f"Why {why.answer} went from {shown(why, why.before)} on {found.previous_as_of} to "
+        f"{shown(why, why.after)} on {found.as_of}, step by step."
+    )
+    if not rows:
+        return text
+    label, most = max(rows, key=lambda row: abs(row[1].change))
+    return f"{text} The largest of {len(rows)} steps is {label}: {moved_by(why, most.change)}."
 
 
 def _beside(ax: object, text: str, y: float) -> None:

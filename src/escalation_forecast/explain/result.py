@@ -14,7 +14,7 @@ from escalation_forecast.schema import DataError
 from escalation_forecast.tables import nearest
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from escalation_forecast.report.plot import Plot
 
 SHOWN: Final = 8  # answers of the representation
 COLUMNS: Final = ("answer", "step", "kind", "label", "change", "mcse")
@@ -149,7 +149,7 @@ class Explanation:
 
         return printed(self, self[answer])
 
-    def plot(self, answer: str) -> Figure:
+    def plot(self, answer: str) -> Plot:
         """Waterfall from the earlier to the later number."""
         from escalation_forecast.explain.plots import plot_waterfall
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from escalation_forecast.forecast import reference_scale
-from escalation_forecast.indicator_rows import LATENTS, indicator_figures
-from escalation_forecast.panel import Panel
-from escalation_forecast.push import RECENT_MONTHS, Density, densities
+from escalation_forecast.indicator_rows import LATENTS
+from escalation_forecast.report.anatomy_tables import evidence, swings
+from escalation_forecast.report.plot import Plot, between, largest, listing
 from escalation_forecast.report.style import (
     AHEAD,
     GRID,
@@ -29,8 +27,15 @@ from escalation_forecast.report.style import (
     title,
     year_axis,
 )
-from escalation_forecast.schema import GLOBAL, THEATRE_LABELS, THEATRES
-from escalation_forecast.store import Store
+from escalation_forecast.schema import THEATRE_LABELS, THEATRES
+
+if TYPE_CHECKING:
+    from escalation_forecast.archive import Run
+
+__all__ = [
+    "evidence", "plot_evidence", "plot_loadings", "plot_paths", "plot_push", "plot_rises", "plot_swings",
+    "plot_window", "swings",
+]  # fmt: skip
 
 FAMILY_LABELS: Final[dict[str, str]] = {
     "news": "press tension, modelled casualties",
@@ -44,53 +49,12 @@ FAMILY_LABELS: Final[dict[str, str]] = {
 FAMILY_COLOURS: Final = dict(
     zip(FAMILY_LABELS, (PAST, AHEAD, THIRD, "#CC79A7", "#E69F00", MUTED, "#56B4E9"), strict=True)
 )
-ORDER: Final = (GLOBAL, *THEATRES)
 COLOURS: Final = (PAST, AHEAD, THIRD, "#CC79A7")
-RISK_STEPS: Final = np.linspace(-6.0, 6.0, 601)
-EXPOSED: Final = ("count", "share")
 ROW: Final = 0.17  # inches
 
 
-def evidence(known: Store) -> pd.DataFrame:
-    """What was known of each indicator, by theatre and family.
-
-    Returns
-    -------
-    DataFrame
-        indicator, theatre, family, figures (how many periods), first, last (periods), published (day of the
-        newest figure), source (titles), note; indicators without a figure are left out.
-    """
-    titles = known.sources.set_index("source")["title"]
-    rows = []
-    row: Any
-    for row in known.indicators.itertuples():
-        figures = indicator_figures(known, row)
-        if figures.empty:
-            continue
-        parts = [known.latest(str(row.series), unit) for unit in str(row.units).split("+")]
-        released = pd.concat(parts)
-        rows.append(
-            {
-                "indicator": row.indicator,
-                "theatre": row.theatre,
-                "family": row.family,
-                "figures": len(figures),
-                "first": figures["month"].min(),
-                "last": figures["month"].max(),
-                "published": released["published_at"].max(),
-                "source": "; ".join(titles[name] for name in released["source"].unique()),
-                "note": row.note,
-            }
-        )
-    found = pd.DataFrame(rows)
-    place = found["theatre"].map(ORDER.index)
-    return (
-        found.assign(place=place).sort_values("place", kind="stable", ignore_index=True).drop(columns="place")
-    )
-
-
-def plot_evidence(table: pd.DataFrame, as_of: pd.Timestamp) -> Figure:
-    """From when to when each indicator has figures; `table` as of `evidence`."""
+def plot_evidence(table: pd.DataFrame, as_of: pd.Timestamp) -> Plot:
+    """From when to when each indicator has figures; `table` as of `evidence`, and so is that of the plot."""
     height = ROW * (len(table) + table["theatre"].nunique()) + 0.85
     figure, (ax,) = new_figure(9.0, height, 1, 1)
     figure.subplots_adjust(left=0.2, right=0.985, top=1 - 0.45 / height, bottom=0.3 / height)
@@ -115,16 +79,31 @@ def plot_evidence(table: pd.DataFrame, as_of: pd.Timestamp) -> Figure:
         ax.plot([], [], color=FAMILY_COLOURS[name], linewidth=3.5, label=FAMILY_LABELS[name])
     ax.legend(fontsize=SMALL, frameon=False, ncols=len(shown), loc="lower right", handlelength=1.0,
               bbox_to_anchor=(1.0, 1.0), columnspacing=1.0)  # fmt: skip
-    return figure
+    return Plot(figure, _evidence_alt(table), table)
 
 
-def plot_loadings(table: pd.DataFrame, permuted: pd.DataFrame | None = None) -> Figure:
+def _evidence_alt(table: pd.DataFrame) -> str:
+    counts = table.groupby("theatre", sort=False).size()
+    said = [f"{THEATRE_LABELS[str(name)]} {n}" for name, n in counts.items()]
+    ends = table.sort_values("first", kind="stable")
+    old, new = ends.iloc[0], table.sort_values("last", kind="stable").iloc[-1]
+    return (
+        f"From when to when each of {len(table)} indicators has figures: {listing(said)}. The longest goes "
+        "back to "
+        f"{old['first']:%Y-%m} ({old['indicator']}), the newest figure is of {new['last']:%Y-%m} "
+        f"({new['indicator']})."
+    )
+
+
+def plot_loadings(table: pd.DataFrame, permuted: pd.DataFrame | None = None) -> Plot:
     """Each loading under its prior and as fitted: mean and 90 % interval, one heading per block.
 
     Parameters
     ----------
     table : block, loading, mean, low, high, prior_mean, prior_low, prior_high.
     permuted : block, loading, mean, low, high of fits to figures in random order of time.
+
+    The table has block, loading, kind (prior, as fitted, ...), low, mean and high.
     """
     blocks = list(dict.fromkeys(table["block"]))
     height = ROW * (len(table) + len(blocks)) + 0.75
@@ -137,10 +116,13 @@ def plot_loadings(table: pd.DataFrame, permuted: pd.DataFrame | None = None) -> 
     if permuted is not None:
         wanted = permuted.set_index("loading").reindex(table["loading"])
         kinds.append(("fitted to figures in random order", wanted, "", AHEAD, 0.3))
+    drawn: list[pd.DataFrame] = []
     for label, values, prefix, colour, shift in kinds:
         low, mean, high = (values[f"{prefix}{part}"].to_numpy(float) for part in ("low", "mean", "high"))
         ax.hlines(place + shift, low, high, color=colour, linewidth=1.7, alpha=0.6)
         ax.plot(mean, place + shift, "o", color=colour, markersize=3, label=label)
+        part = table[["block", "loading"]].reset_index(drop=True)
+        drawn.append(part.assign(kind=label, low=low, mean=mean, high=high))
     for block in blocks:
         ax.text(-0.01, at[block], block, fontsize=SMALL + 0.5, fontweight="bold", color=INK, ha="right",
                 va="center", transform=ax.get_yaxis_transform())  # fmt: skip
@@ -150,91 +132,49 @@ def plot_loadings(table: pd.DataFrame, permuted: pd.DataFrame | None = None) -> 
     ax.grid(axis="y", visible=False)
     ax.grid(axis="x", color=GRID, linewidth=0.7)
     ax.legend(fontsize=SMALL + 0.5, frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(0.0, 1.0))
-    return figure
+    every = pd.concat(drawn, ignore_index=True)
+    fitted = every[every["kind"] == "as fitted"]
+    clear = int(((fitted["low"] > 0) | (fitted["high"] < 0)).sum())
+    top = largest(fitted, fitted["mean"].abs())
+    alt = (
+        f"{len(fitted)} loadings under their priors and as fitted, with 90 % intervals. {clear} of them "
+        "have an "
+        f"interval clear of zero; the largest is {top['loading']}, {top['mean']:+.2f}."
+    )
+    return Plot(figure, alt, every)
 
 
-def plot_push(theatres: Sequence[Mapping[str, Any]], least: float = 0.02) -> Figure:
-    """What pushed each theatre since a year ago; `theatres` as in the summary of a run."""
-    shown = {str(one["label"]): [p for p in one["pushed_by"] if abs(p["push"]) >= least] for one in theatres}
-    return _bars({name: [(p["indicator"], p["push"], None) for p in rows] for name, rows in shown.items()})
+def plot_push(run: Run | Sequence[Mapping[str, Any]], least: float = 0.02) -> Plot:
+    """What pushed each theatre since a year ago; the table has theatre, indicator and push.
 
-
-def swings(panel: Panel, posterior: xr.Dataset, years: int = 10) -> pd.DataFrame:
-    """How far the risk would move if one indicator had had another half-year.
-
-    The last six figures of one indicator are set to the 10th, or the 90th, percentile of its figures of the
-    past `years`. A constant risk over those months is then found anew as the mode of what `push` reads: the
-    densities of all recent figures and a normal prior around the risk of a year ago. Of that change the
-    present keeps what the theatre's persistence leaves of it since the indicator's last figure. Parameters
-    stay at their posterior means, everything else at what was observed. Short fits to the changed figures,
-    which learn other parameters too, moved by 0.5, 0.6, 1.0 and 1.2 of it in four of the widest cases.
-
-    Returns
-    -------
-    DataFrame
-        theatre, indicator, low, high (change of the risk on the reference scale), now (mean of the last six
-        figures), level_low, level_high (what replaces them), in the indicator's unit, counts and shares by
-        exposure; the widest first within a theatre. Indicators of the global factor move the factor: what a
-        theatre's own figures say of it is not moved with it. Those without a figure in the last year are left
-        out: they cannot move the present.
+    Parameters
+    ----------
+    run : a run, or ``theatres`` of its summary.
     """
-    mean = posterior.mean(("chain", "draw"))
-    sd = reference_scale()["sd"]
-    phi = dict(zip(THEATRES, mean["phi"].to_numpy(), strict=True)) | {GLOBAL: float(mean["phi_global"])}
-    rows: list[dict[str, Any]] = []
-    for latent in LATENTS:
-        start = float(mean["eta"].sel(latent=latent).isel(month=panel.now - 12))
-        variance = float(1.0 - phi[latent] ** 24)
-        actual = densities(panel, mean, latent)
-        here = _mode(actual, start, variance)
-        for indicator in actual:
-            found: dict[str, Any] = {"indicator": indicator}
-            behind = panel.now - int(panel.months.searchsorted(panel.last_period[indicator]))
-            kept = float(phi[latent] ** behind)
-            for name, (level, changed) in _half_years(panel, indicator, years).items():
-                other = densities(changed, mean, latent)
-                moved = kept * (_mode(other, start, variance) - here) / float(sd[latent])
-                found |= {name: moved, f"level_{name}": level}
-            found["now"] = found.pop("level_now")
-            rows.append({**found, "theatre": latent})
-    table = pd.DataFrame(rows)
-    place = table["theatre"].map(LATENTS.index)
-    wide = table.assign(place=place, narrow=-(table["high"] - table["low"]).abs())
-    ordered = wide.sort_values(["place", "narrow"], kind="stable", ignore_index=True)
-    return ordered[["theatre", "indicator", "low", "high", "now", "level_low", "level_high"]]
+    theatres = run if isinstance(run, Sequence) else run.summary["theatres"]
+    shown = {str(one["label"]): [p for p in one["pushed_by"] if abs(p["push"]) >= least] for one in theatres}
+    figure = _bars({name: [(p["indicator"], p["push"], None) for p in rows] for name, rows in shown.items()})
+    drawn = [(name, str(p["indicator"]), float(p["push"])) for name, rows in shown.items() for p in rows]
+    table = pd.DataFrame(drawn, columns=["theatre", "indicator", "push"])
+    said = []
+    for name, own in table.groupby("theatre", sort=False):
+        most = largest(own, own["push"].abs())
+        said.append(f"{name} {most['push']:+.1f} by {most['indicator']}")
+    alt = (
+        "What pushed the tension of each theatre since a year ago, in standard deviations, indicator by "
+        "indicator. "
+        f"The largest push of each: {listing(said)}."
+    )
+    return Plot(figure, alt, table)
 
 
-def _mode(densities: Mapping[str, Density], start: float, variance: float) -> float:
-    """The likeliest constant risk; on a grid, because heavy tails make more than one mode possible."""
-    values = [
-        sum(density(risk) for density in densities.values()) - 0.5 * (risk - start) ** 2 / variance
-        for risk in RISK_STEPS + start
-    ]
-    return float(RISK_STEPS[int(np.argmax(values))] + start)
+def plot_swings(table: pd.DataFrame, least: float = 0.02) -> Plot:
+    """Range over which each indicator alone would move the risk; `table` as of `swings`.
 
-
-def _half_years(panel: Panel, indicator: str, years: int) -> dict[str, tuple[float, Panel]]:
-    """By ``low``, ``high`` and ``now``: the level of the last six figures and the panel that ends in it."""
-    rows = panel.history[panel.history["indicator"] == indicator]
-    exposure: np.ndarray = np.ones(len(rows))
-    if any(indicator in panel.items[block].index for block in EXPOSED):
-        exposure = panel.exposures[indicator].reindex(rows["month"]).to_numpy(float)
-    rate: np.ndarray = rows["value"].to_numpy(float) / exposure
-    lately = rate[(rows["month"] > panel.months[panel.now] - pd.DateOffset(years=years)).to_numpy()]
-    out = {"now": (float(rate[-RECENT_MONTHS:].mean()), panel)}
-    for name, chance in (("low", 0.1), ("high", 0.9)):
-        # A figure that has been: a ladder has no level between two.
-        level = float(np.quantile(lately, chance, method="nearest"))
-        history = panel.history.copy()
-        history.loc[rows.index[-RECENT_MONTHS:], "value"] = level * exposure[-RECENT_MONTHS:]
-        out[name] = level, dataclasses.replace(panel, history=history)
-    return out
-
-
-def plot_swings(table: pd.DataFrame, least: float = 0.02) -> Figure:
-    """Range over which each indicator alone would move the risk; `table` as of `swings`."""
+    The table of the plot has theatre, indicator, low and high of the bars drawn.
+    """
     wide = table[(table[["low", "high"]].abs() >= least).any(axis=1)]
-    return _bars(
+    figure = _bars(
         {
             THEATRE_LABELS[name]: [
                 (str(r.indicator), r.high, r.low) for r in wide[wide["theatre"] == name].itertuples()
@@ -242,6 +182,18 @@ def plot_swings(table: pd.DataFrame, least: float = 0.02) -> Figure:
             for name in LATENTS
         }
     )
+    drawn = wide[["theatre", "indicator", "low", "high"]].reset_index(drop=True)
+    about = (
+        "How far each indicator alone would move its theatre's tension had its last half-year been another"
+    )
+    if drawn.empty:
+        return Plot(figure, f"{about}; none would by {least:g}.", drawn)
+    most = largest(drawn, (drawn["high"] - drawn["low"]).abs())
+    alt = (
+        f"{about}, in standard deviations. The widest of {len(drawn)} is {most['indicator']}: "
+        f"{most['low']:+.1f} to {most['high']:+.1f} in {THEATRE_LABELS[str(most['theatre'])]}."
+    )
+    return Plot(figure, alt, drawn)
 
 
 def _bars(panels: Mapping[str, Sequence[tuple[str, Any, Any]]]) -> Figure:
@@ -270,39 +222,57 @@ def _bars(panels: Mapping[str, Sequence[tuple[str, Any, Any]]]) -> Figure:
     return figure
 
 
-def plot_paths(paths: Mapping[str, pd.DataFrame], since: str = "1990-01") -> Figure:
+def plot_paths(paths: Mapping[str, pd.DataFrame], since: str = "1990-01") -> Plot:
     """Mean paths of several fits, one panel per theatre, with their correlation with the first of them.
 
     Parameters
     ----------
     paths : by label, months down and theatres across, on the reference scale.
+
+    The table has fit, theatre, month and tension.
     """
     labels = list(paths)
     first = paths[labels[0]]
     months = pd.DatetimeIndex(first.index[first.index >= pd.Timestamp(since)])
     figure, axes = new_figure(9.0, 8.6, len(THEATRES), 1, sharex=True)
     figure.subplots_adjust(left=0.045, right=0.985, top=0.93, bottom=0.03, hspace=0.42)
+    alike: list[tuple[float, str]] = []
     for ax, theatre in zip(axes, THEATRES, strict=True):
         said = []
         for n, label in enumerate(labels):
             path = paths[label].loc[months, theatre]
             ax.plot(days(months), path, color=COLOURS[n], linewidth=1.3 if n == 0 else 1.0, label=label)
             if n:
-                said.append(f"{label} {np.corrcoef(path, first.loc[months, theatre])[0, 1]:.2f}")
+                likeness = float(np.corrcoef(path, first.loc[months, theatre])[0, 1])
+                said.append(f"{label} {likeness:.2f}")
+                alike.append((likeness, f"{label}, {THEATRE_LABELS[theatre]}"))
         ax.axhline(0.0, color=MUTED, linewidth=0.6)
         title(ax, THEATRE_LABELS[theatre], "correlation: " + ", ".join(said) if said else "")
         year_axis(ax, months, 4)
     axes[0].legend(fontsize=SMALL + 0.5, frameon=False, ncols=len(labels), loc="lower left",
                    bbox_to_anchor=(0.0, 1.16))  # fmt: skip
-    return figure
+    parts = [
+        paths[label].loc[months, list(THEATRES)].rename_axis("month").reset_index()
+        .melt("month", var_name="theatre", value_name="tension").assign(fit=label)
+        for label in labels
+    ]  # fmt: skip
+    table = pd.concat(parts, ignore_index=True)[["fit", "theatre", "month", "tension"]]
+    alt = f"Tension by theatre from {months[0]:%B %Y} to {months[-1]:%B %Y} as {listing(labels)} have it."
+    if alike:
+        low, high = min(alike), max(alike)
+        alt += (
+            f" Correlation with {labels[0]} goes from {low[0]:.2f} ({low[1]}) to {high[0]:.2f} ({high[1]})."
+        )
+    return Plot(figure, alt, table)
 
 
-def plot_rises(events: pd.DataFrame) -> Figure:
+def plot_rises(events: pd.DataFrame) -> Plot:
     """Rise of tension at each dated event with its 80 % interval.
 
     Parameters
     ----------
-    events : theatre, event, months, real (whether it was a crisis there), rise, low, high, global_part.
+    events : theatre, event, months, real (whether it was a crisis there), rise, low, high, global_part; the
+        table has the same.
     """
     table = pd.concat([events[events["real"]], events[~events["real"]]], ignore_index=True)
     height = ROW * len(table) + 0.8
@@ -321,7 +291,15 @@ def plot_rises(events: pd.DataFrame) -> Figure:
     ax.grid(axis="y", visible=False)
     ax.grid(axis="x", color=GRID, linewidth=0.7)
     ax.legend(fontsize=SMALL + 0.5, frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(-0.1, 1.0))
-    return figure
+    own = table[table["real"]]
+    top = largest(table, table["rise"])
+    alt = (
+        f"Rise of tension at {len(table)} dated events with 80 % intervals. {int((own['low'] > 0).sum())} of "
+        f"{len(own)} crises of a theatre have an interval above zero; the largest rise is "
+        f"{top['rise']:+.1f}, "
+        f"{top['theatre']}: {top['event']}."
+    )
+    return Plot(figure, alt, table)
 
 
 def plot_window(
@@ -331,7 +309,7 @@ def plot_window(
     first: str,
     last: str,
     spans: Mapping[str, tuple[str, str]] | None = None,
-) -> Figure:
+) -> Plot:
     """One theatre's tension between two months, median and 80 %, with dated events.
 
     Parameters
@@ -339,6 +317,8 @@ def plot_window(
     risk : (chain, draw, theatre, month), such as ``run.forecast["risk"]``.
     events : date, theatre, label, such as of `plots.read_events`.
     spans : first and last month to shade, by what they are.
+
+    The table has month, q10, q50 and q90.
     """
     own = risk.sel(theatre=theatre, month=slice(first, last)).transpose("chain", "draw", "month")
     months = pd.DatetimeIndex(own["month"].values)
@@ -358,4 +338,12 @@ def plot_window(
         ax.text((begin + end) / 2, bottom + 0.05, label, fontsize=SMALL, color=INK, ha="center", va="bottom")
     flag_events(ax, mine, high[at].tolist(), bottom, top)
     title(ax, THEATRE_LABELS[theatre], "standard deviations of 2010-2019")
-    return figure
+    table = pd.DataFrame({"month": months, "q10": low, "q50": median, "q90": high})
+    top = largest(table, table["q50"])
+    alt = (
+        f"Tension of {THEATRE_LABELS[theatre]} from {months[0]:%B %Y} to {months[-1]:%B %Y} with dated "
+        "events "
+        f"({len(mine)}). It is highest in {top['month']:%B %Y}, at {top['q50']:+.1f} "
+        f"({between(top['q10'], top['q90'])})."
+    )
+    return Plot(figure, alt, table)

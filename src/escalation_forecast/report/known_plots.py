@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from escalation_forecast.report.plot import Plot, listing
 from escalation_forecast.report.plots import STATE_LABELS
 from escalation_forecast.report.style import AHEAD, INK, MUTED, PAST, SMALL, THIRD, days, new_figure, title
 from escalation_forecast.schema import DataError
@@ -28,13 +28,15 @@ STRUCTURAL: Final = "structural-zero"
 
 def plot_reports(
     store: Store, series: str, *, cuts: tuple[dt.date | str, ...] = (), stock: xr.DataArray | None = None
-) -> Figure:
+) -> Plot:
     """Reports of a number by the day on which each came out, by body, with ranges where one was given.
 
     Parameters
     ----------
     cuts : as-of dates to draw; what lies right of one was not known on it.
     stock : the model's estimate (chain, draw, month), drawn as median and band of 80 %.
+
+    The table has body, published_at, period_start, value, low and high.
 
     Raises
     ------
@@ -74,8 +76,17 @@ def plot_reports(
     ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}"))
     ax.legend(frameon=False, fontsize=SMALL + 0.5, ncols=6, loc="upper left", bbox_to_anchor=(-0.01, -0.1))
     described = store.series.set_index("series")["description"]
-    title(ax, str(described[series]), "by the day of publication")
-    return figure
+    what = str(described[series])
+    title(ax, what, "by the day of publication")
+    table = rows[["source", "published_at", "period_start", "value", "low", "high"]]
+    table = table.rename(columns={"source": "body"}).sort_values("published_at", ignore_index=True)
+    newest = table.iloc[-1]
+    alt = (
+        f"{what}: {len(table)} reports of {table['body'].nunique()} bodies, by the day of publication. "
+        f"They go from {table['value'].min():,.0f} to {table['value'].max():,.0f}; the newest, of "
+        f"{newest['body']} on {newest['published_at']:%Y-%m-%d}, says {newest['value']:,.0f}."
+    )
+    return Plot(figure, alt, table)
 
 
 def _draw_stock(ax: Axes, stock: xr.DataArray, first: pd.Timestamp, last: pd.Timestamp) -> float:
@@ -88,13 +99,17 @@ def _draw_stock(ax: Axes, stock: xr.DataArray, first: pd.Timestamp, last: pd.Tim
     return float(1.05 * levels[2].max())
 
 
-def plot_releases(store: Store, states: tuple[str, ...], *, since: int = 2010) -> Figure:
+def plot_releases(store: Store, states: tuple[str, ...], *, since: int = 2010) -> Plot:
     """Real growth of military spending as each release has it: the newest in colour, older ones in grey.
 
     Parameters
     ----------
     states : ISO codes, one panel each.
+
+    The table has state, year, release and growth, per cent; the releases in their order.
     """
+    tables: list[pd.DataFrame] = []
+    said = []
     figure, axes = new_figure(3.1 * len(states), 3.0, 1, len(states), sharey=True)
     figure.subplots_adjust(left=0.22 / len(states), right=0.99, top=0.85, bottom=0.14, wspace=0.08)
     for ax, state in zip(axes, states, strict=True):
@@ -111,5 +126,16 @@ def plot_releases(store: Store, states: tuple[str, ...], *, since: int = 2010) -
         ax.axhline(0, color=MUTED, linewidth=0.6)
         ax.set_xticks([year for year in sorted(set(years[shown])) if year % 4 == 0])
         title(ax, STATE_LABELS[state], f"{growth.shape[1]} releases")
+        drawn = growth.loc[shown].rename_axis("year").reset_index()
+        drawn = drawn.melt("year", var_name="release", value_name="growth").dropna(subset=["growth"])
+        tables.append(drawn.assign(state=state))
+        spread = drawn.groupby("year")["growth"].agg(lambda values: values.max() - values.min())
+        if len(spread):
+            said.append(f"{STATE_LABELS[state]} {spread.max():.1f} points in {spread.idxmax()}")
     axes[0].yaxis.set_major_formatter("{x:.0f} %")
-    return figure
+    table = pd.concat(tables, ignore_index=True)[["state", "year", "release", "growth"]]
+    alt = (
+        f"Real growth of military spending since {since} as each release has it, the newest in colour. Where "
+        f"releases differ most about a year: {listing(said)}."
+    )
+    return Plot(figure, alt, table.assign(release=table["release"].astype(str)))

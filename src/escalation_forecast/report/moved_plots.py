@@ -6,22 +6,24 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from escalation_forecast.report.layout import percent
+from escalation_forecast.report.plot import Plot, largest
 from escalation_forecast.report.style import AHEAD, GRID, INK, MUTED, PAST, SMALL, new_figure, title
 
 ROW: Final = 0.24  # inches
 CLOSE: Final = 0.7  # of k; beyond it weights cannot tell
 
 
-def plot_before_after(table: pd.DataFrame, *, n: int = 14, headline: str = "") -> Figure:
+def plot_before_after(table: pd.DataFrame, *, n: int = 14, headline: str = "") -> Plot:
     """Answers before (hollow) and after (full), those that move most first.
 
     Parameters
     ----------
     table : as from `Update.table`; only binary answers are drawn.
     headline : above the plot.
+
+    The table has id, before, after, change and change_mcse of the answers drawn.
     """
     rows = table[(table["kind"] == "binary") & table["after"].notna()]
     rows = rows.loc[rows["change"].abs().sort_values(ascending=False).index[:n]]
@@ -44,16 +46,32 @@ def plot_before_after(table: pd.DataFrame, *, n: int = 14, headline: str = "") -
     ax.set_xlim(left=0)
     ax.xaxis.set_major_formatter("{x:g} %")
     title(ax, headline, "hollow: before; full: after, with 95 % Monte Carlo error of the change", below=True)
-    return figure
+    drawn = rows[["id", "before", "after", "change", "change_mcse"]].reset_index(drop=True)
+    return Plot(figure, _before_after_alt(drawn, headline), drawn)
 
 
-def plot_moves(moved: pd.DataFrame, value: float, *, headline: str = "") -> Figure:
+def _before_after_alt(table: pd.DataFrame, headline: str) -> str:
+    about = f"{headline}: answers before and after" if headline else "Answers before and after"
+    if table.empty:
+        return f"{about}; there are none."
+    first = table.iloc[0]
+    up, down = int((table["change"] > 0).sum()), int((table["change"] < 0).sum())
+    return (
+        f"{about}, the {len(table)} that move most. {first['id']} moves most, from "
+        f"{percent(first['before'])} to "
+        f"{percent(first['after'])}; {up} rise and {down} fall."
+    )
+
+
+def plot_moves(moved: pd.DataFrame, value: float, *, headline: str = "") -> Plot:
     """An answer when each prior is moved by one of its standard deviations, up and down.
 
     Parameters
     ----------
     moved : as from `Sensitivity.top`: prior, up, down (change of the probability), mcse, k.
     value : the answer as it stands.
+
+    The table has prior, up, down (changes of the probability) and k.
     """
     height = 0.34 * max(len(moved), 2) + 1.1
     figure, (ax,) = new_figure(9.5, height, 1, 1)
@@ -74,4 +92,14 @@ def plot_moves(moved: pd.DataFrame, value: float, *, headline: str = "") -> Figu
     ax.set_xlim(max(low, 0.0), np.nextafter(high, np.inf))
     ax.xaxis.set_major_formatter("{x:.1f} %")
     title(ax, headline, "orange: prior one sd up; blue: one sd down", below=True)
-    return figure
+    drawn = moved[["prior", "up", "down", "k"]].reset_index(drop=True)
+    about = f"{headline or 'An answer'}, {percent(value)}, when each prior is moved by one standard deviation"
+    if drawn.empty:
+        return Plot(figure, f"{about}; none is moved.", drawn)
+    widest = largest(drawn, (drawn["up"] - drawn["down"]).abs())
+    alt = (
+        f"{about}, {len(drawn)} priors. {widest['prior']} moves it most: to "
+        f"{percent(value + widest['up'])} upwards "
+        f"and {percent(value + widest['down'])} downwards."
+    )
+    return Plot(figure, alt, drawn)

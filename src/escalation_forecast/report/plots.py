@@ -1,14 +1,13 @@
 """Plots of a forecast: tension, spending, questions, indicators.
 
-Every function returns a ``matplotlib.figure.Figure`` and leaves pyplot alone, so that plots
-can be made in any thread.
+Every function returns a `Plot` and leaves pyplot alone, so that plots can be made in any thread.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
@@ -20,6 +19,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from escalation_forecast.report.layout import percent
+from escalation_forecast.report.plot import Plot, between, listing, of_run, quantile_table
 from escalation_forecast.report.question_plot import plot_questions
 from escalation_forecast.report.style import (
     AHEAD,
@@ -44,10 +44,14 @@ from escalation_forecast.report.tables import (
     three_year_mean,
 )
 from escalation_forecast.report.terminal import signed
-from escalation_forecast.schema import CORE_FOUR, DataError
+from escalation_forecast.schema import CORE_FOUR, GLOBAL, DataError
+
+if TYPE_CHECKING:
+    from escalation_forecast.archive import Run
 
 __all__ = ["plot_indicators", "plot_latent", "plot_questions", "plot_spending", "read_events", "save_plots"]
 
+MOST_NAMED: Final = 6
 EVENT_COLUMNS: Final = ("date", "theatre", "label", "source")
 OTHER_STATES: Final = ("USA", "RUS", "AUS", "PHL")
 STATE_LABELS: Final[dict[str, str]] = {
@@ -83,10 +87,18 @@ def read_events(path: Path | str | None = None) -> pd.DataFrame:
 
 
 def plot_latent(
-    paths: xr.Dataset, events: pd.DataFrame | None = None, summary: Mapping[str, Any] | None = None
-) -> Figure:
-    """Tension by theatre since 1990 with the forecast, bands of 50 % and 80 %, and dated events."""
-    summary = summary or _minimal(paths)
+    run: Run | xr.Dataset, events: pd.DataFrame | None = None, summary: Mapping[str, Any] | None = None
+) -> Plot:
+    """Tension by theatre since 1990 with the forecast, bands of 50 % and 80 %, and dated events.
+
+    The table has theatre, month, q10, q25, q50, q75, q90 and ``phase`` (history or forecast).
+
+    Parameters
+    ----------
+    run : a run, or its forecast paths and summary.
+    events : as of `read_events`.
+    """
+    paths, summary = of_run(run, summary)
     events = read_events() if events is None else events
     entries = {e["theatre"]: e for e in summary.get("theatres") or theatre_summaries(paths)}
     levels = quantiles(all_risk(paths))
@@ -117,23 +129,45 @@ def plot_latent(
         "Events are for orientation and do not enter the model (data/events.csv).",
     )
     _key(figure, 0.905, [*_bands(PAST, "estimate"), *_bands(AHEAD, "forecast")])
-    return figure
+    table = quantile_table(levels)
+    phase = np.where(table["month"] < first, "history", "forecast")
+    return Plot(figure, _latent_alt(table.assign(phase=phase), entries), table.assign(phase=phase))
 
 
-def plot_spending(paths: xr.Dataset, summary: Mapping[str, Any] | None = None) -> Figure:
+def _latent_alt(table: pd.DataFrame, entries: Mapping[str, Mapping[str, Any]]) -> str:
+    own = [entry for name, entry in entries.items() if name != GLOBAL]
+    high, low = (f(own, key=lambda entry: entry["now"]["median"]) for f in (max, min))
+    end = table[table["month"] == table["month"].max()].set_index("theatre")["q50"]
+    falls = [e["label"] for e in own if end[e["theatre"]] < e["now"]["median"]]
+    now = high["now"]
+    return (
+        f"Tension by theatre from {table['month'].min():%B %Y} to {table['month'].max():%B %Y}, in standard "
+        f"deviations from the mean of 2010-2019. In {now['month']} it is highest in {high['label']}, at "
+        f"{signed(now['median'])} ({between(now['low'], now['high'])}), and lowest in {low['label']}, at "
+        f"{signed(low['now']['median'])}. By the end of the forecast its median is lower than now in "
+        f"{len(falls)} of {len(own)} theatres{': ' + listing(falls) if 0 < len(falls) < len(own) else ''}."
+    )
+
+
+def plot_spending(run: Run | xr.Dataset, summary: Mapping[str, Any] | None = None) -> Plot:
     """Real growth by print and the three-year mean against 5 %, with the forecast.
 
-    The upper row has the four states of the arms-race questions, the lower row other states.
+    The upper row has the four states of the arms-race questions, the lower row other states. The table has
+    state, year, measure (first print or three-year mean), q10 to q90, released, and the share of draws at the
+    threshold or above, of years not released.
     """
-    summary = summary or _minimal(paths)
+    paths, summary = of_run(run, summary)
     figure, axes = new_figure(14, 8, 2, 4, sharex=True)
-    figure.subplots_adjust(left=0.03, right=0.99, top=0.865, bottom=0.075, hspace=0.25, wspace=0.13)
+    figure.subplots_adjust(left=0.03, right=0.982, top=0.865, bottom=0.075, hspace=0.25, wspace=0.15)
     out = released(paths)
     prints = paths["growth_print"].stack(sample=("chain", "draw"))
     means = three_year_mean(paths).stack(sample=("chain", "draw"))
     for ax, state in zip(axes, (*CORE_FOUR, *OTHER_STATES), strict=True):
         _state_panel(ax, prints.sel(state=state), means.sel(state=state), out)
         title(ax, STATE_LABELS[state], _state_finding(means.sel(state=state), out), below=True)
+        ax.annotate(f"{THRESHOLD:g} %", (1, THRESHOLD), (2, 0), xycoords=("axes fraction", "data"),
+                    va="center", textcoords="offset points", fontsize=SMALL, fontweight="bold", color=THIRD,
+                    annotation_clip=False)  # fmt: skip
     _share_y(axes[:4].tolist())
     frame(
         figure,
@@ -151,15 +185,49 @@ def plot_spending(paths: xr.Dataset, summary: Mapping[str, Any] | None = None) -
             _dot("forecast of it, 80 %", color="white", markeredgecolor=INK, markersize=4),
             Line2D([], [], color=PAST, linewidth=1.4, label="3-year mean"),
             Patch(color=AHEAD, alpha=0.4, label="forecast of it, 50 and 80 %"),
-            Line2D([], [], color=THIRD, linewidth=1, linestyle="--", label="5 % threshold"),
         ],
     )
-    return figure
+    table = _spending_table(prints, means, out)
+    return Plot(figure, _spending_alt(table), table)
 
 
-def plot_indicators(paths: xr.Dataset, summary: Mapping[str, Any] | None = None, years: int = 12) -> Figure:
-    """Monthly indicators over the last ``years``, observed and forecast, each in its own unit."""
-    summary = summary or _minimal(paths)
+def _spending_table(prints: xr.DataArray, means: xr.DataArray, out: xr.DataArray) -> pd.DataFrame:
+    shown = [*CORE_FOUR, *OTHER_STATES]
+    parts = []
+    for measure, values in (("first print", prints.sel(age=0)), ("three-year mean", means)):
+        own = values.sel(state=shown)
+        share = (own >= THRESHOLD).mean("sample").transpose("state", "year").values.ravel()
+        table = quantile_table(quantiles(own))
+        table.insert(2, "measure", measure)
+        known = np.tile(out.values, len(shown))
+        parts.append(table.assign(released=known, at_threshold=np.where(known, np.nan, share)))
+    return pd.concat(parts, ignore_index=True).dropna(subset=["q50"]).reset_index(drop=True)
+
+
+def _spending_alt(table: pd.DataFrame) -> str:
+    about = (
+        "Real growth of military spending by state, each figure within one SIPRI release, and its three-year "
+        f"mean beside the threshold of {THRESHOLD:g} % a year"
+    )
+    means = table[(table["measure"] == "three-year mean") & ~table["released"]]
+    if means.empty:
+        return f"{about}; no year of the forecast is ahead."
+    year = int(means["year"].min())
+    coming = means[means["year"] == year].set_index("state")
+    share, median = coming["at_threshold"], coming["q50"]
+    said = [f"{STATE_LABELS[state]} {percent(float(share[state]))}" for state in CORE_FOUR]
+    return (
+        f"{about}. The chance that the mean of {year} reaches it is {listing(said)}; the highest median is "
+        f"that of {STATE_LABELS[str(median.idxmax())]}, {signed(float(median.max()))} %."
+    )
+
+
+def plot_indicators(run: Run | xr.Dataset, summary: Mapping[str, Any] | None = None, years: int = 12) -> Plot:
+    """Monthly indicators over the last ``years``, observed and forecast, each in its own unit.
+
+    The table has indicator, month, q10 to q90 and ``phase``: observed, nowcast (no figure yet) or forecast.
+    """
+    paths, summary = of_run(run, summary)
     names = [str(n) for n in paths["indicator"].values]
     first = pd.Timestamp(paths.attrs["first_forecast_month"])
     months = pd.DatetimeIndex(paths["month"].values)
@@ -178,6 +246,7 @@ def plot_indicators(paths: xr.Dataset, summary: Mapping[str, Any] | None = None,
     for ax in axes[max(len(names) - 3, 0) : len(names)]:
         ax.tick_params(labelbottom=True)
     past = months < first
+    phases = []
     for ax, name in zip(axes, names, strict=False):
         own = levels.sel(indicator=name)
         # Months behind as_of without a figure yet are simulated too: they have a spread.
@@ -187,6 +256,7 @@ def plot_indicators(paths: xr.Dataset, summary: Mapping[str, Any] | None = None,
         ax.plot(months[behind], own.sel(quantile="q50").values[behind], color=PAST, linewidth=1.0)
         fan(ax, months[~behind & past], own.isel(month=~behind & past), PAST)
         fan(ax, months[~past], own.isel(month=~past), AHEAD)
+        phases.append(np.where(behind, "observed", np.where(past, "nowcast", "forecast")))
         year_axis(ax, months, 3)
         ax.set_ylim(bottom=0 if float(own.min()) >= 0 else None)
         title(ax, name)
@@ -196,7 +266,28 @@ def plot_indicators(paths: xr.Dataset, summary: Mapping[str, Any] | None = None,
         "Each in its own unit. Bands, 50 % and 80 %: months without a figure yet (blue), forecast (orange).",
         summary,
     )
-    return figure
+    table = quantile_table(levels.transpose("quantile", "indicator", "month"))
+    table["phase"] = np.concatenate(phases)
+    return Plot(figure, _indicators_alt(table), table)
+
+
+def _indicators_alt(table: pd.DataFrame) -> str:
+    rows = [(str(name), own) for name, own in table.groupby("indicator", sort=False)]
+    last, ahead = table["month"].max(), []
+    for name, own in rows:
+        known = own[own["phase"] == "observed"]
+        if len(known) and (own["phase"] == "forecast").any():
+            ahead.append((name, float(own["q50"].iloc[-1]), float(known["q50"].iloc[-1])))
+    higher = [name for name, median, newest in ahead if median > newest]
+    text = (
+        f"{len(rows)} monthly indicators from {table['month'].min():%B %Y}, with a forecast to {last:%B %Y}"
+    )
+    if not ahead:
+        return f"{text}."
+    told = f": {listing(higher)}" if 0 < len(higher) <= MOST_NAMED else ""
+    return (
+        f"{text}. Its median ends above the newest figure for {len(higher)} of {len(ahead)} indicators{told}."
+    )
 
 
 def save_plots(
@@ -204,23 +295,13 @@ def save_plots(
 ) -> list[Path]:
     """Write latent.png, spending.png, questions.png and indicators.png; returns the files."""
     folder.mkdir(parents=True, exist_ok=True)
-    figures = {
+    plots = {
         "latent": plot_latent(paths, events, summary),
         "spending": plot_spending(paths, summary),
         "questions": plot_questions(summary),
         "indicators": plot_indicators(paths, summary),
     }
-    files = []
-    for name, figure in figures.items():
-        file = folder / f"{name}.png"
-        # Without the version of the library, the same forecast gives the same bytes.
-        figure.savefig(file, dpi=150, metadata={"Software": None})
-        files.append(file)
-    return files
-
-
-def _minimal(paths: xr.Dataset) -> dict[str, Any]:
-    return {"as_of": paths.attrs["as_of"]}
+    return [plot.save(folder / f"{name}.png") for name, plot in plots.items()]
 
 
 def _theatre_finding(entry: Mapping[str, Any]) -> str:

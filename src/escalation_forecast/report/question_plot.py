@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from textwrap import wrap
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from escalation_forecast.report.layout import percent
+from escalation_forecast.report.plot import Plot
 from escalation_forecast.report.style import (
     AHEAD,
     GRID,
@@ -26,6 +27,9 @@ from escalation_forecast.report.style import (
 )
 from escalation_forecast.report.terminal import common_title, target_text
 
+if TYPE_CHECKING:
+    from escalation_forecast.archive import Run
+
 type Question = Mapping[str, Any]
 
 WIDTH: Final = 14.0
@@ -34,8 +38,16 @@ HEADING: Final = -0.49  # left end of a heading, in widths of the axes
 BLANK: Final = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
 
 
-def plot_questions(summary: Mapping[str, Any]) -> Figure:
-    """Probabilities with Monte Carlo error and base rate; above them the arms race by year."""
+def plot_questions(run: Run | Mapping[str, Any]) -> Plot:
+    """Probabilities with Monte Carlo error and base rate; below them the arms race by year.
+
+    The table has id, title, target, probability, mcse and base_rate.
+
+    Parameters
+    ----------
+    run : a run, or its summary.
+    """
+    summary = run if isinstance(run, Mapping) else run.summary
     questions = [q for q in summary["questions"] if q["probability"] is not None]
     yearly = _by_year(questions)
     counts = [q for q in summary["questions"] if q["kind"] == "count" and q["distribution"]]
@@ -66,7 +78,36 @@ def plot_questions(summary: Mapping[str, Any]) -> Figure:
         "Dot: probability with its Monte Carlo error (95 %). Diamond: base rate of the reference class.",
         summary,
     )
-    return figure
+    table = question_table(questions)
+    return Plot(figure, _alt(table, str(summary["as_of"])), table)
+
+
+def question_table(questions: Sequence[Question]) -> pd.DataFrame:
+    """Answers that are probabilities: id, question, title, target, probability, mcse, base_rate."""
+    columns = ("id", "question", "title", "target", "probability", "mcse")
+    rows = [
+        {
+            **{name: q.get(name) for name in columns},
+            "base_rate": q["base_rate"]["rate"] if q.get("base_rate") else None,
+        }
+        for q in questions
+    ]
+    table = pd.DataFrame(rows, columns=[*columns, "base_rate"])
+    return table.astype(dict.fromkeys(("probability", "mcse", "base_rate"), float))
+
+
+def _alt(table: pd.DataFrame, day: str) -> str:
+    if table.empty:
+        return f"No question was answered with a probability as of {day}."
+    high, low = (table.loc[table["probability"].agg(f)] for f in ("idxmax", "idxmin"))
+    both = table.dropna(subset=["base_rate"])
+    above = int((both["probability"] > both["base_rate"]).sum())
+    return (
+        f"Probabilities of {len(table)} questions as of {day}, from {percent(low['probability'])} "
+        f"({low['id']}) to {percent(high['probability'])} ({high['id']}). {above} of the {len(both)} that "
+        "have "
+        "a base rate lie above it."
+    )
 
 
 def _families(questions: Sequence[Question]) -> list[list[Question | str]]:

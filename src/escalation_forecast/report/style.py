@@ -163,7 +163,8 @@ def flag_events(ax: Axes, events: pd.DataFrame, tops: Sequence[float], low: floa
     x = days(events["date"])
     first, last = ax.get_xlim()
     pixels = box.x0 + (x - first) / (last - first) * box.width
-    texts = [ax.text(0, 0, label, fontsize=SMALL - 0.3, color=INK) for label in events["label"]]
+    style: dict[str, Any] = {"fontsize": SMALL - 0.3, "color": INK, "parse_math": False}
+    texts = [ax.text(0, 0, label, **style) for label in events["label"]]
     widths = [text.get_window_extent().width for text in texts]
     flags = place_flags(pixels.tolist(), widths, box.x0, box.x1)
     tiers = max((flag.tier for flag in flags), default=-1) + 1

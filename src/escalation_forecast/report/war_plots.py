@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter
 from scipy import stats
 
 from escalation_forecast.report.layout import percent
+from escalation_forecast.report.plot import Plot, listing
 from escalation_forecast.report.style import AHEAD, GRID, INK, MUTED, PAST, SMALL, THIRD, new_figure, title
+from escalation_forecast.report.tension_plots import by_tension, joint_chances, log_percent, plot_by_tension
 from escalation_forecast.report.war_text import ROUTES, WIDER
-from escalation_forecast.schema import THEATRE_LABELS, THEATRES
-from escalation_forecast.war_paths import FATAL, MONTH, WAR
-from escalation_forecast.war_rules import WiderWar, dyad_theatres, wider_war
+from escalation_forecast.war_paths import MONTH
+from escalation_forecast.war_rules import WiderWar, wider_war
+
+if TYPE_CHECKING:
+    from escalation_forecast.archive import Run
+
+__all__ = [
+    "by_tension", "joint_chances", "plot_by_tension", "plot_prior_share", "plot_steps", "plot_what_if",
+    "plot_wider", "rate_interval", "wider_curve", "wider_table",
+]  # fmt: skip
 
 COLOURS: Final[dict[str, str]] = {"any": INK, "joining": PAST, "war": AHEAD, "two-theatres": THIRD}
 LOOSENED: Final[dict[str, str]] = {
@@ -29,7 +36,6 @@ LOOSENED: Final[dict[str, str]] = {
 CHAIN: Final[dict[str, str]] = {
     "force": "use of force", "fatal": "deadly clash", "material": "25 deaths", "war": "war",
 }  # fmt: skip
-FORCE: Final = 4.0  # ladder level
 MASS: Final = 0.8
 Summary = Mapping[str, Any]
 
@@ -51,14 +57,20 @@ def wider_curve(paths: xr.Dataset, step: int = 3) -> pd.DataFrame:
     return pd.DataFrame(found, index=pd.Index(horizons, name="months"))
 
 
-def plot_wider(curve: pd.DataFrame, questions: Sequence[Summary]) -> Figure:
+def plot_wider(run: Run | pd.DataFrame, questions: Sequence[Summary] = ()) -> Plot:
     """Chance by horizon and route, with base rates of whole years and their 80 % intervals.
+
+    The table has route, months, probability, and of whole years base_rate, base_low and base_high.
 
     Parameters
     ----------
-    curve : as of `wider_curve`.
-    questions : answers in the summary of a run; those of the question `wider-war` are used.
+    run : a run; or months down and routes across, as of `wider_curve`, and the answers in a run's summary, of
+        which those of the question `wider-war` are used.
     """
+    if isinstance(run, pd.DataFrame):
+        curve = run
+    else:
+        curve, questions = wider_curve(run.forecast), questions or run.summary["questions"]
     figure, axes = new_figure(9.6, 3.7, 1, 2, gridspec_kw={"width_ratios": (1.25, 1)})
     figure.subplots_adjust(left=0.05, right=0.985, top=0.88, bottom=0.12, wspace=0.16)
     for route in curve:
@@ -71,6 +83,7 @@ def plot_wider(curve: pd.DataFrame, questions: Sequence[Summary]) -> Figure:
         )  # fmt: skip
     axes[0].set_ylim(0, 1.12 * float(curve.max().max()))
     title(axes[0], "Chance of a wider war within so many months")
+    rates: list[tuple[str, int, float, float, float]] = []
     for shift, route in ((-0.6, "any"), (0.0, "joining"), (0.6, "war")):
         axes[1].plot(curve.index, curve[route], color=COLOURS[route], linewidth=1.2)
         for question in questions:
@@ -81,6 +94,7 @@ def plot_wider(curve: pd.DataFrame, questions: Sequence[Summary]) -> Figure:
             axes[1].plot([months + shift] * 2, [low, high], color=COLOURS[route], linewidth=1.2, alpha=0.7)
             axes[1].plot(months + shift, rate["rate"], "D", color="white", markeredgecolor=COLOURS[route],
                          markersize=4.5)  # fmt: skip
+            rates.append((route, months, rate["rate"], low, high))
     axes[1].set_ylim(bottom=0)
     title(axes[1], "Beside base rates since 1946")
     for ax in axes:
@@ -88,7 +102,30 @@ def plot_wider(curve: pd.DataFrame, questions: Sequence[Summary]) -> Figure:
         ax.set_xticks(range(0, int(curve.index[-1]) + 1, 6))
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
         ax.set_xlabel("months", fontsize=SMALL + 0.5, color=INK)
-    return figure
+    table = curve.reset_index().melt("months", var_name="route", value_name="probability")
+    known = pd.DataFrame(rates, columns=["route", "months", "base_rate", "base_low", "base_high"])
+    table = table[["route", "months", "probability"]].merge(known, "left", ["route", "months"])
+    return Plot(figure, _wider_alt(table), table)
+
+
+def _wider_alt(table: pd.DataFrame) -> str:
+    last = int(table["months"].max())
+    year = min(12, last)
+    near = int(min(table["months"], key=lambda months: abs(int(months) - year)))
+    rows = table.to_dict("records")
+    chance = {(str(row["route"]), int(row["months"])): float(row["probability"]) for row in rows}
+    parts = [route for route, months in chance if months == near and route != "any"]
+    top = max(parts, key=lambda route: chance[route, near])
+    text = (
+        f"Chance of a wider war by route within 3 to {last} months. By any route it is "
+        f"{percent(chance['any', near])} within {near} months and "
+        f"{percent(chance['any', last])} within {last}; the likeliest route within {near} is "
+        f"{ROUTES[top].strip()}, {percent(chance[top, near])}"
+    )
+    rate = table[(table["route"] == "any") & (table["months"] == near)]["base_rate"].dropna()
+    return (
+        f"{text}. The base rate of any route is {percent(float(rate.iloc[0]))}." if len(rate) else f"{text}."
+    )
 
 
 def rate_interval(events: int, trials: int, mass: float = MASS) -> tuple[float, float]:
@@ -136,9 +173,14 @@ def wider_table(questions: Sequence[Summary]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def plot_prior_share(questions: Sequence[Summary], months: int = 12) -> Figure:
-    """Each route's chance, and what it becomes when one prior is loosened."""
-    table = wider_table(questions)
+def plot_prior_share(run: Run | Sequence[Summary], months: int = 12) -> Plot:
+    """Each route's chance, and what it becomes when one prior is loosened; table as of `wider_table`.
+
+    Parameters
+    ----------
+    run : a run, or the answers in its summary.
+    """
+    table = wider_table(_answers(run))
     table = table[table["months"] == months].reset_index(drop=True)
     figure, (ax,) = new_figure(8.0, 0.42 * len(table) + 0.75, 1, 1)
     height = figure.get_size_inches()[1]
@@ -146,11 +188,12 @@ def plot_prior_share(questions: Sequence[Summary], months: int = 12) -> Figure:
     for y, row in enumerate(table.to_dict("records")):
         ax.hlines(y, 0, row["probability"], color=MUTED, linewidth=0.8)
         ax.plot(row["probability"], y, "o", color=INK, markersize=6, label="as forecast" if y == 0 else None)
-        for shift, name, colour in zip((-0.22, 0.0, 0.22), LOOSENED, (AHEAD, THIRD, PAST), strict=True):
+        styles = zip((-0.22, 0.0, 0.22), LOOSENED, (AHEAD, THIRD, PAST), "vsd", strict=True)
+        for shift, name, colour, mark in styles:
             ax.plot(
                 row[name],
                 y + shift,
-                "d",
+                mark,
                 color=colour,
                 markersize=5,
                 label=LOOSENED[name] if y == 0 else None,
@@ -167,11 +210,39 @@ def plot_prior_share(questions: Sequence[Summary], months: int = 12) -> Figure:
     ax.grid(axis="x", color=GRID, linewidth=0.7)
     ax.legend(fontsize=SMALL + 0.5, frameon=False, ncols=4, loc="lower left", bbox_to_anchor=(-0.33, 1.0),
               columnspacing=1.2, handletextpad=0.3)  # fmt: skip
-    return figure
+    return Plot(figure, _share_alt(table, months), table)
 
 
-def plot_steps(war: Summary) -> Figure:
-    """Each theatre's way from use of force to war, on a logarithmic axis; `war` as in a run's summary."""
+def _answers(run: Run | Sequence[Summary]) -> Sequence[Summary]:
+    return run if isinstance(run, Sequence) else run.summary["questions"]
+
+
+def _share_alt(table: pd.DataFrame, months: int) -> str:
+    said = []
+    for row in table.to_dict("records"):
+        values = [row["probability"], *(row[name] for name in LOOSENED)]
+        name = ROUTES[str(row["route"])].strip()
+        said.append(
+            f"{name} {percent(row['probability'])} ({percent(min(values))} to {percent(max(values))}, "
+            f"{row['label'] or 'not measured'})"
+        )
+    return (
+        f"Chance of a wider war within {months} months by route, and the range of it when the nuclear "
+        "discount, "
+        f"the slope on tension or the weight of history is loosened: {listing(said)}."
+    )
+
+
+def plot_steps(run: Run | Summary) -> Plot:
+    """Each theatre's way from use of force to war, on a logarithmic axis.
+
+    The table has label, months, and the chance of each step.
+
+    Parameters
+    ----------
+    run : a run, or ``war`` of its summary.
+    """
+    war = run if isinstance(run, Mapping) else run.summary["war"]
     figure, (ax,) = new_figure(8.4, 3.6, 1, 1)
     figure.subplots_adjust(left=0.06, right=0.83, top=0.9, bottom=0.09)
     colours = (PAST, AHEAD, THIRD, "#CC79A7", "#E69F00")
@@ -187,108 +258,28 @@ def plot_steps(war: Summary) -> Figure:
         ax.annotate(label, (len(CHAIN) - 1, value), (len(CHAIN) - 0.9, 10**place), fontsize=SMALL + 0.5,
                     color=colour, va="center", annotation_clip=False)  # fmt: skip
     ax.set_xticks(range(len(CHAIN)), list(CHAIN.values()), fontsize=SMALL + 1)
-    _log_percent(ax)
+    log_percent(ax)
     ax.set_xlim(-0.2, len(CHAIN) - 0.9)
-    title(ax, f"At least one within {war['theatres'][0]['months']} months")
-    return figure
+    months = war["theatres"][0]["months"]
+    title(ax, f"At least one within {months} months")
+    table = pd.DataFrame(war["theatres"])[["label", "months", *CHAIN]]
+    return Plot(figure, _steps_alt(table, months), table)
 
 
-def _log_percent(ax: Axes) -> None:
-    ax.set_yscale("log")
-    ax.yaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
-
-
-def by_tension(paths: xr.Dataset, theatre: str, months: int = 12, parts: int = 3) -> pd.DataFrame:
-    """Force, deadly clashes and wars in a theatre, by the tension of the months in which they might happen.
-
-    The draws are put in equal parts by their mean tension over the months ahead, lowest first.
-
-    Returns
-    -------
-    DataFrame
-        tension (mean of the part), and the chances of at least one: force (of the pooled ladder), fatal, war.
-    """
-    ahead = pd.DatetimeIndex(paths[MONTH].values)[:months]
-    names = ("chain", "draw")
-    tension = (
-        paths["risk"].sel(theatre=theatre, month=ahead).mean("month").transpose(*names).to_numpy().ravel()
-    )
-    ladder = paths["ladder"].sel(theatre=theatre, month=ahead).max("month").transpose(*names)
-    force = (ladder >= FORCE).to_numpy().ravel()
-    here = [name for name in paths["dyad"].values if dyad_theatres()[str(name)] == theatre]
-    clash = paths["clash"].sel(dyad=here).isel({MONTH: slice(0, months)}).max(("dyad", MONTH))
-    level = clash.transpose(*names, "future").to_numpy().reshape(len(tension), -1)
-    part = np.argsort(np.argsort(tension, kind="stable"), kind="stable") * parts // len(tension)
-    rows = {
-        k: {
-            "tension": float(tension[part == k].mean()),
-            "force": float(force[part == k].mean()),
-            "fatal": float((level[part == k] >= FATAL).mean()),
-            "war": float((level[part == k] >= WAR).mean()),
-        }
-        for k in range(parts)
-    }
-    names_of = ("lowest", "middle", "highest") if parts == 3 else tuple(str(k + 1) for k in range(parts))
-    return pd.DataFrame(rows.values(), index=pd.Index([names_of[k] for k in rows], name="third of the draws"))
-
-
-def plot_by_tension(paths: xr.Dataset, months: int = 12) -> Figure:
-    """Chance of force, of a deadly clash and of a war by third of the draws, theatre by theatre."""
-    figure, axes = new_figure(9.6, 2.7, 1, len(THEATRES), sharey=True)
-    figure.subplots_adjust(left=0.055, right=0.99, top=0.78, bottom=0.12, wspace=0.12)
-    kinds = (("force", PAST, "use of force"), ("fatal", AHEAD, "deadly clash"), ("war", INK, "war"))
-    for ax, theatre in zip(axes, THEATRES, strict=True):
-        table = by_tension(paths, theatre, months)
-        for name, colour, label in kinds:
-            ax.plot(range(len(table)), table[name].clip(lower=1e-4), "o-", color=colour, markersize=3.5,
-                    linewidth=1.2, label=label)  # fmt: skip
-        ax.set_xticks(range(len(table)), [f"{value:+.1f}" for value in table["tension"]], fontsize=SMALL)
-        ax.set_xlim(-0.3, len(table) - 0.7)
-        _log_percent(ax)
-        title(ax, THEATRE_LABELS[theatre])
-    axes[0].legend(
-        fontsize=SMALL + 0.5, frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(-0.1, 1.13)
-    )
-    return figure
-
-
-def joint_chances(paths: xr.Dataset, months: int = 12) -> pd.Series[float]:
-    """A wider war from the joint draws, and what one would get from the chances of its parts.
-
-    Parts are the five joiners and the dyads of the theatres, within so many months; material clashes in two
-    theatres are left out, so that ``joint`` is joining or war.
-
-    Returns
-    -------
-    Series
-        ``joint``; ``independent``, 1 less the product of what the parts leave; ``sum`` of the parts;
-        ``both routes`` in one future; ``if independent``, the product of the two routes' chances;
-        ``two wars or joiners`` given at least one.
-    """
-    clash = paths["clash"].isel({MONTH: slice(0, months)}).max(MONTH) >= WAR
-    parts = [clash.rename(dyad="part").transpose("chain", "draw", "future", "part").to_numpy()]
-    if "joined" in paths:
-        joined = paths["joined"].isel({MONTH: slice(0, months)}).max(MONTH) > 0
-        parts.append(joined.rename(joiner="part").transpose("chain", "draw", "future", "part").to_numpy())
-    every = np.concatenate(parts, axis=-1).reshape(-1, sum(part.shape[-1] for part in parts))
-    single = every.mean(axis=0)
-    routes = [part.reshape(len(every), -1).any(axis=1) for part in parts]
-    many = np.asarray(every.sum(axis=1))
-    return pd.Series(
-        {
-            "joint": float(every.any(axis=1).mean()),
-            "independent": float(1.0 - np.prod(1.0 - single)),
-            "sum": float(single.sum()),
-            "both routes": float(np.all(routes, axis=0).mean()),
-            "if independent": float(np.prod([route.mean() for route in routes])),
-            "two wars or joiners": float((many > 1).mean() / (many > 0).mean()) if many.any() else 0.0,
-        }
+def _steps_alt(table: pd.DataFrame, months: int) -> str:
+    said = [
+        f"{row['label']} from {percent(row['force'])} to {percent(row['war'])}"
+        for row in table.sort_values("war", ascending=False).to_dict("records")
+    ]
+    return (
+        f"Chance within {months} months of a use of force, a deadly clash, 25 deaths and war, by theatre. "
+        "From "
+        f"use of force to war: {listing(said)}."
     )
 
 
-def plot_what_if(table: pd.DataFrame, now: float, label: str) -> Figure:
-    """Answers under other values of one prior, each with two Monte Carlo errors.
+def plot_what_if(table: pd.DataFrame, now: float, label: str) -> Plot:
+    """Answers under other values of one prior, each with two Monte Carlo errors; the table is that given.
 
     Parameters
     ----------
@@ -307,4 +298,14 @@ def plot_what_if(table: pd.DataFrame, now: float, label: str) -> Figure:
     ax.set_xlabel(label, fontsize=SMALL + 1, color=INK)
     ax.legend(fontsize=SMALL + 0.5, frameon=False, ncols=3, loc="upper left")
     title(ax, "", "dashed: as forecast")
-    return figure
+    shown = table[["value", "id", "after", "mcse"]].reset_index(drop=True)
+    return Plot(figure, _what_if_alt(shown, now, label), shown)
+
+
+def _what_if_alt(table: pd.DataFrame, now: float, label: str) -> str:
+    said = []
+    for name, rows in table.groupby("id", sort=False):
+        ends = rows.sort_values("value")["after"]
+        said.append(f"{name} from {percent(float(ends.iloc[0]))} to {percent(float(ends.iloc[-1]))}")
+    low, high = table["value"].min(), table["value"].max()
+    return f"As {label} goes from {low:g} to {high:g} ({now:g} in the forecast): {listing(said)}."

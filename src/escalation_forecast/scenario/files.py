@@ -30,10 +30,8 @@ def write_results(results: Sequence[ScenarioResult], folder: Path | str) -> list
     table.to_csv(written[0], index=False)
     table.to_parquet(written[1], index=False)
     for one in results:
-        for kind, figure in (("changes", plot_changes(one)), ("risk", plot_fans(one))):
+        for kind, plot in (("changes", plot_changes(one)), ("risk", plot_fans(one))):
             if kind == "risk" and not any(row.id.startswith("risk/") for row in one.readouts):
                 continue
-            path = folder / f"{one.name}-{kind}.png"
-            figure.savefig(path)
-            written.append(path)
+            written.append(plot.save(folder / f"{one.name}-{kind}.png"))
     return written

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
+from escalation_forecast.report.plot import Plot, largest, listing
 from escalation_forecast.report.style import (
     AHEAD,
     GRID,
@@ -43,12 +44,12 @@ SEEN: Final = 0.01  # sd; theatres that move less have no fan
 STANDARD: Final = "wider-war/any/12m"
 
 
-def plot_fans(result: ScenarioResult) -> Figure:
+def plot_fans(result: ScenarioResult) -> Plot:
     """Risk by theatre without and with the decisions, above its change with 80 % over the elicited sizes.
 
     The bands above are those of the forecast, which are wide whatever is decided; what a decision adds is
     read below, at 6, 12 and 24 months. Theatres that nothing moves are left out; nothing is drawn beyond 24
-    months.
+    months. The table has theatre, month, and before and after at 0.1, 0.5 and 0.9.
     """
     fans = result.fans
     moved = fans.groupby("theatre", sort=False)[["before_0.5", "after_0.5", "before_0.1", "after_0.1"]].apply(
@@ -67,8 +68,10 @@ def plot_fans(result: ScenarioResult) -> Figure:
         wspace=0.22, hspace=0.25,
     )  # fmt: skip
     changes = {row.id: row.change for row in result.readouts}
+    parts: list[pd.DataFrame] = []
     for ax, low, name in zip(axes[: len(names)], axes[len(names) :], names, strict=True):
         part = fans[fans["theatre"] == name].iloc[:LONGEST]
+        parts.append(part)
         months = pd.DatetimeIndex(part["month"])
         x = days(months)
         for which, colour, style in (("before", PAST, "-"), ("after", AHEAD, "--")):
@@ -103,10 +106,25 @@ def plot_fans(result: ScenarioResult) -> Figure:
         f"Below: mean change in 6, 12 and 24 months, {_bars([result])}.",
         fontsize=SMALL + 0.8, color=INK, va="top", linespacing=1.35,
     )  # fmt: skip
-    return figure
+    columns = [f"{which}_{q}" for which in ("before", "after") for q in ("0.1", "0.5", "0.9")]
+    table = pd.concat(parts, ignore_index=True)[["theatre", "month", *columns]]
+    return Plot(figure, _fans_alt(result, table), table)
 
 
-def _no_fans(result: ScenarioResult) -> Figure:
+def _fans_alt(result: ScenarioResult, table: pd.DataFrame) -> str:
+    said = []
+    for name, own in table.groupby("theatre", sort=False):
+        change = own["after_0.5"] - own["before_0.5"]
+        most = largest(own.assign(change=change), change.abs())
+        said.append(f"{THEATRE_LABELS[str(name)]} {most['change']:+.2f} in {most['month']:%B %Y}")
+    return (
+        f"{result.scenario.title}: tension by theatre without and with it, in standard deviations of "
+        "2010-2019. "
+        f"Largest change of the median: {listing(said)}."
+    )
+
+
+def _no_fans(result: ScenarioResult) -> Plot:
     """A picture that says so: two equal fans would look like a finding."""
     figure, (ax,) = new_figure(6.2, 1.0, 1, 1)
     ax.set_axis_off()
@@ -114,15 +132,16 @@ def _no_fans(result: ScenarioResult) -> Figure:
     ax.text(0.02, 0.68, result.scenario.title, fontsize=11, fontweight="bold", color=INK, va="center")
     said = f"The risk of no theatre moves by {SEEN:g} sd; what it works on is among the changes."
     ax.text(0.02, 0.32, said, fontsize=SMALL + 0.8, color=INK, va="center")
-    return figure
+    return Plot(figure, f"{result.scenario.title}: {said}", pd.DataFrame(columns=["theatre", "month"]))
 
 
-def plot_changes(results: ScenarioResult | Sequence[ScenarioResult], answers: Sequence[str] = ()) -> Figure:
+def plot_changes(results: ScenarioResult | Sequence[ScenarioResult], answers: Sequence[str] = ()) -> Plot:
     """Change of answers with 80 % intervals over the elicited sizes; C beside S.
 
     Of one scenario its largest changes; of several each on the answers named, one panel an answer, in the
     order given and never by size. Full dots: the interval leaves out zero. Diamonds: C, news and no effect,
-    with two Monte Carlo errors.
+    with two Monte Carlo errors. The table has panel, row, id, unit, before, change, low, high, settled, and
+    conditional (C).
 
     Parameters
     ----------
@@ -144,7 +163,53 @@ def plot_changes(results: ScenarioResult | Sequence[ScenarioResult], answers: Se
             now = "" if first is None else f", now {_number(first.before, first.unit)}"
             percent = " %" if first is not None and first.unit == "probability" else ""
             panels.append((f"{answer}{now}{percent}", found))
-    return _panels(panels, several)
+    table = _changes_table(panels, several)
+    return Plot(_panels(panels, several), _changes_alt(table, several), table)
+
+
+def _changes_table(panels: Sequence[Panel], several: Sequence[ScenarioResult]) -> pd.DataFrame:
+    found = []
+    for head, rows in panels:
+        whose = several if len(several) > 1 else [several[0]] * len(rows)
+        for (name, row), one in zip(rows, whose, strict=True):
+            c = None if row is None else row.change
+            # A readout that S leaves alone is drawn at zero.
+            none = np.nan if row is not None or one.label == "C" else 0.0
+            found.append(
+                {
+                    "panel": head,
+                    "row": name,
+                    "id": None if row is None else row.id,
+                    "unit": None if row is None else row.unit,
+                    "before": np.nan if row is None else row.before,
+                    "change": none if c is None else c.mean,
+                    "low": none if c is None else c.low,
+                    "high": none if c is None else c.high,
+                    "settled": c is not None and bool(c.settled),
+                    "conditional": np.nan if row is None or row.conditional is None else row.conditional,
+                }
+            )
+    return pd.DataFrame(found)
+
+
+def _changes_alt(table: pd.DataFrame, several: Sequence[ScenarioResult]) -> str:
+    what = several[0].scenario.title if len(several) == 1 else f"{len(several)} scenarios"
+    said = []
+    # Changes in different units are not compared.
+    for (head, _), own in table.groupby(["panel", "unit"], sort=False):
+        column = "change" if own["change"].notna().any() else "conditional"
+        if own[column].isna().all():
+            continue
+        row = largest(own, own[column].abs())
+        factor, unit = (100.0, "points") if row["unit"] == "probability" else (1.0, str(row["unit"] or ""))
+        interval = ""
+        if column == "change":
+            interval = f" (80 % {factor * row['low']:+.2g} to {factor * row['high']:+.2g})"
+        where = "" if len(several) == 1 else f"{str(head).partition(',')[0]}: "
+        said.append(f"{where}{row['row']} {factor * row[column]:+.2g} {unit}{interval}".rstrip())
+    settled = int(table["settled"].sum())
+    text = f"Changes by {what}; {settled} of {len(table)} have an interval that leaves out zero."
+    return f"{text} Largest: {'; '.join(said)}." if said else text
 
 
 def _found(result: ScenarioResult, answer: str) -> Row | None:
@@ -262,13 +327,15 @@ def _signed(value: float, _: object = None) -> str:
     return "0" if abs(value) < 1e-12 else f"{value:+g}".replace("-", "\N{MINUS SIGN}")
 
 
-def plot_heat(table: pd.DataFrame, answer: str, x: str, y: str) -> Figure:
+def plot_heat(table: pd.DataFrame, answer: str, x: str, y: str) -> Plot:
     """A sweep of two places as a heat map of the change of an answer; cells that settle nothing are hatched.
 
     Parameters
     ----------
     table : as from `sweep.sweep`.
     x, y : places of its grid.
+
+    The table of the plot has y, x, change and settled.
 
     Raises
     ------
@@ -316,7 +383,16 @@ def plot_heat(table: pd.DataFrame, answer: str, x: str, y: str) -> Figure:
     now = _number(float(rows["before"].iloc[0]), str(rows["unit"].iloc[0]))
     head = f"{answer}, now {now}{' %' if factor == 100.0 else ''}"
     title(ax, head, f"change, {unit}; hatched: the interval covers zero", below=True)
-    return figure
+    drawn = change.reset_index().melt(y, var_name=x, value_name="change")
+    drawn["settled"] = settled.to_numpy().ravel(order="F") == 1.0
+    low, high = largest(drawn, -drawn["change"]), largest(drawn, drawn["change"])
+    alt = (
+        f"Change of {head} over {len(drawn)} cells of {x} and {y}: from {low['change']:+.2g} {unit} ({x} "
+        f"{low[x]:g}, "
+        f"{y} {low[y]:g}) to {high['change']:+.2g} ({x} {high[x]:g}, {y} {high[y]:g}). In "
+        f"{int((~drawn['settled']).sum())} cells the interval covers zero."
+    )
+    return Plot(figure, alt, drawn)
 
 
 def _heat_text(value: float, limit: float) -> str:

@@ -11,9 +11,9 @@ import xarray as xr
 from escalation_forecast.draws import Draws, student_t
 from escalation_forecast.panel import Panel
 from escalation_forecast.priors import Priors
+from escalation_forecast.replicate import Replicate, replicates
 from escalation_forecast.schema import CORE_FOUR, THEATRES
 from escalation_forecast.store import Store
-from escalation_forecast.validation.replicate import Replicate, replicates
 
 THINNED: Final = 500
 PRIOR_DRAWS: Final = 500
