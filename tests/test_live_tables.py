@@ -157,6 +157,8 @@ def test_a_withheld_host_is_missing_and_takes_the_sum_of_europe_with_it(tmp_path
         ("C15", 20_500, "cell H15", "is not the sum of the branches"),
         ("C15", Formula("=C14"), "cell C15", "the formula '=C14'"),
         ("A15", "GUAM", "cell A15", "GUAM stands there twice"),
+        ("A15", "CHAD", "cell A10", "no row below is named 'JAPAN'"),
+        ("A19", "BELGIUM", "cell A19", "hosts are in alphabetical order"),
         ("H21", 999_999, "cell H21", "the hosts add up to"),
         ("A2", "By Duty Location (as of August 31, 2025)", "cell A2", "not in the last month of a quarter"),
         ("A2", "By Duty Location", "cell A1", "no cell says 'As of"),

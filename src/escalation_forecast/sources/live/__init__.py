@@ -151,9 +151,9 @@ def _recognise(opened: _Opened) -> Layout:
     else:
         fits = [one for one in candidates if _module(one).recognises(opened.book or source)]
     if len(fits) != 1:
-        titles = "; ".join(f"{layout.title} ({layout.originator})" for layout in candidates)
+        names = ", ".join(layout.id for layout in candidates)
         raise source.fault(
-            "", f"it is none of the {source.kind} files that are understood", f"these are: {titles or 'none'}"
+            "", f"it is none of the {source.kind} files that are understood", f"these are {names or 'none'}"
         )
     return fits[0]
 

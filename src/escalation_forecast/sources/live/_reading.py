@@ -52,7 +52,8 @@ def stored(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Observations with six significant digits, as the store writes them, so that equal figures are equal."""
     frame = observation_frame(rows)
     for name in NUMBER_COLUMNS:
-        frame[name] = frame[name].map(lambda value: float(text_of(value) or "nan")).astype("float64")
+        known = frame[name].notna()
+        frame.loc[known, name] = frame.loc[known, name].map(lambda value: float(text_of(value)))
     return frame
 
 

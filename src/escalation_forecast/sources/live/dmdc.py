@@ -57,7 +57,7 @@ def read(book: Book, received: dt.date) -> Found:
     if first < 0:
         raise book.fault(sheet, end, name, f"no row '{START}' or '{MIDDLE}' comes before", AGAIN)
     found: dict[str, float] = {}
-    withheld, summed, others = [], 0.0, 0
+    withheld, summed, others, before = [], 0.0, 0, ""
     for row in range(first + 1, end):
         label = sheet.text(row, name).upper().strip("* ")
         value = _total(book, sheet, row, branches, total)
@@ -65,12 +65,18 @@ def read(book: Book, received: dt.date) -> Found:
         host = NAMES.get(label)
         if host is None:
             others += bool(label)
-        elif host in found or host in withheld:
-            raise book.fault(sheet, row, name, f"{label} stands there twice", AGAIN)
-        elif value is None:
+            continue
+        if host in found or host in withheld or label < before:
+            what = f"{label} stands there twice or below {before}, and hosts are in alphabetical order"
+            raise book.fault(sheet, row, name, what, AGAIN)
+        before = label
+        if value is None:
             withheld.append(host)
         else:
             found[host] = value
+    if lacking := [host for host in (*HOSTS, *EUROPE) if host not in found and host not in withheld]:
+        names = " or ".join(repr(label) for label, host in NAMES.items() if host == lacking[0])
+        raise book.fault(sheet, first, name, f"no row below is named {names}", AGAIN)
     printed = _number(sheet.at(end, total))
     if printed is not None and abs(printed - summed) > SLACK * max(printed, 1.0):
         what = f"the hosts add up to {summed:,.0f}, not to {printed:,.0f}"
@@ -78,13 +84,10 @@ def read(book: Book, received: dt.date) -> Found:
     published = checked_day(book.source, None, received)
     checked_day(book.source, day, received)
     rows = _rows(found, day, published)
-    lacking = [host for host in (*HOSTS, *EUROPE) if host not in found]
     said = [f"{plural(others, 'row')} of other hosts feed no series of the catalogue."]
-    if lacking:
-        said.append(
-            f"No figure of {', '.join(lacking)}: withheld or without a row, which is not a zero"
-            f"{', so that there is no sum of Europe' if set(lacking) & set(EUROPE) else ''}."
-        )
+    if withheld:
+        without = ", so that there is no sum of Europe" if set(withheld) & set(EUROPE) else ""
+        said.append(f"No figure of {', '.join(withheld)}: withheld, which is not a zero{without}.")
     return Found(stored(rows), f"as of {day}", published, tuple(said))
 
 
@@ -178,6 +181,8 @@ def _total(book: Book, sheet: Sheet, row: int, branches: list[int], total: int) 
             raise book.fault(sheet, row, place, what, AGAIN)
     printed, parts = _number(cells[-1]), [_number(value) for value in cells[:-1]]
     if printed is None:
+        if cells[-1] is None and any(part is not None for part in parts):
+            raise book.fault(sheet, row, total, "the total is blank beside figures of branches", AGAIN)
         return None
     known = [part for part in parts if part is not None]
     if known and sum(known) != printed:

@@ -70,10 +70,10 @@ def read(book: Book, received: dt.date) -> Found:
 
     published = checked_day(book.source, None, received)
     wanted = {WORLD: "WLD"} | {f"GPRC_{state}": state for state in STATES}
+    spans = [month_bounds(month) for month in months]
     rows: list[dict[str, Any]] = []
     for name, unit in wanted.items():
-        for month, value in zip(months, values[name], strict=True):
-            start, end = month_bounds(month)
+        for (start, end), value in zip(spans, values[name], strict=True):
             rows.append(
                 {
                     "series": "gpr_world" if unit == "WLD" else "gpr_country",

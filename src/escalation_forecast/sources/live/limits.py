@@ -15,14 +15,18 @@ MAX_XML_BYTES: Final = 256 * MIB
 MAX_BOOK_BYTES: Final = 16 * MIB
 
 MAX_UNZIPPED_BYTES: Final = 32 * MIB
+# Everything but the sheets: texts, styles, themes.
+MAX_OTHER_BYTES: Final = 8 * MIB
 # Sheets compress by 5 to 15; what is made to explode by a thousand.
 MAX_RATIO: Final = 100
 MAX_MEMBERS: Final = 200
 MAX_SHEETS: Final = 60
-MAX_CELLS: Final = 500_000
+# The risk index has 175,000, the workbook of SIPRI 110,000.
+MAX_CELLS: Final = 400_000
 MAX_COLUMNS: Final = 1_000
-MAX_ROWS: Final = 1_000_000
-# Rows of which nothing is filled are counted apart, because they cost no memory.
+# Rows of a sheet, also blank ones; the risk index has 1,500.
+MAX_SHEET_ROWS: Final = 20_000
+MAX_LINES: Final = 1_000_000
 MAX_LINE_BYTES: Final = MIB
 
 MAX_XML_DEPTH: Final = 64

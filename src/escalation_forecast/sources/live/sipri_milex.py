@@ -160,6 +160,7 @@ def _figures(book: Book, sheet: Sheet, heading: int, columns: Mapping[int, int])
     found: Figures = {}
     last = max(columns.values())
     for row in range(heading + 1, len(sheet.rows)):
+        _whole(book, sheet, row, columns)
         state = NAMES.get(sheet.text(row, 0))
         if state is None:
             continue
@@ -177,6 +178,16 @@ def _figures(book: Book, sheet: Sheet, heading: int, columns: Mapping[int, int])
         what = f"no row is named {' or '.join(repr(name) for name in names)} ({len(lacking)} states lack one)"
         raise book.fault(sheet, heading, 0, what, AGAIN)
     return found
+
+
+def _whole(book: Book, sheet: Sheet, row: int, columns: Mapping[int, int]) -> None:
+    """A state has a cell in every year and a region in none: what is between has slipped from another row."""
+    places = [column for year, column in columns.items() if year >= FIRST_YEAR]
+    filled = [column for column in places if sheet.at(row, column) is not None]
+    if filled and (len(filled) < len(places) / 2 or not sheet.text(row, 0)):
+        cell = shown(sheet.at(row, filled[0]))
+        what = f"{cell} stands in a row without a state" if not sheet.text(row, 0) else f"{cell} stands alone"
+        raise book.fault(sheet, row, filled[0], f"{what}, so the column may have slipped", AGAIN)
 
 
 def _row(book: Book, sheet: Sheet, row: int, columns: Mapping[int, int]) -> dict[int, float]:
@@ -215,11 +226,12 @@ def _hold_against(book: Book, sheet: Sheet, figures: Figures, current: Sheet, ba
         state = NAMES.get(current.text(row, 0))
         other = current.at(row, places[0])
         own = figures[state][1].get(base) if state else None
-        if state is None or own is None:
+        if state is None or (own is None and isinstance(other, str) and other.strip() in MISSING):
             continue
-        if not isinstance(other, int | float) or abs(other / own - 1) > SAME:
+        if own is None or not isinstance(other, int | float) or abs(other / own - 1) > SAME:
+            expected = "there is no figure" if own is None else f"the figure is {own:g}"
             what = (
-                f"{shown(other)} where the constant dollars of the same year and state are {own:g} "
+                f"{shown(other)} where in constant dollars of the same year and state {expected} "
                 f"(sheet '{sheet.name}', row {figures[state][0] + 1})"
             )
             raise book.fault(current, row, places[0], what, AGAIN)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from escalation_forecast.sources.live.files import UTF8_BOM, Source
-from escalation_forecast.sources.live.limits import HEADING_ROWS, MAX_COLUMNS, MAX_LINE_BYTES, MAX_ROWS
+from escalation_forecast.sources.live.limits import HEADING_ROWS, MAX_COLUMNS, MAX_LINE_BYTES, MAX_LINES
 
 AGAIN: Final = "download it again, and do not save it from a spreadsheet program"
 
@@ -52,9 +52,9 @@ def _lines(source: Source, encodings: Sequence[str]) -> Iterator[str]:
             number += 1
             if number == 1:
                 line = line.removeprefix(UTF8_BOM)
-            if len(line) > MAX_LINE_BYTES or number > MAX_ROWS:
+            if len(line) > MAX_LINE_BYTES or number > MAX_LINES:
                 raise source.fault(
-                    f"line {number}", f"longer than {MAX_LINE_BYTES:,} bytes or {MAX_ROWS:,} lines", AGAIN
+                    f"line {number}", f"longer than {MAX_LINE_BYTES:,} bytes or {MAX_LINES:,} lines", AGAIN
                 )
             if b"\0" in line:
                 raise source.fault(f"line {number}", "it holds bytes that are no text", AGAIN)

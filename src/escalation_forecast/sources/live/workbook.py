@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import io
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -15,13 +16,16 @@ from escalation_forecast.sources.live.limits import (
     MAX_CELLS,
     MAX_COLUMNS,
     MAX_MEMBERS,
+    MAX_OTHER_BYTES,
     MAX_RATIO,
-    MAX_ROWS,
+    MAX_SHEET_ROWS,
     MAX_SHEETS,
     MAX_UNZIPPED_BYTES,
     MIB,
 )
 
+CELL: Final = re.compile(rb"<(?:\w+:)?c[ >/]")
+ROW: Final = re.compile(rb"<(?:\w+:)?row[ >/]")
 AGAIN: Final = "download it again, and do not save it from a spreadsheet program"
 
 
@@ -125,8 +129,8 @@ class _Counter:
         where = f"sheet '{sheet}', row {number}"
         if len(values) > MAX_COLUMNS:
             raise self.source.fault(where, f"more than {MAX_COLUMNS:,} columns are filled", AGAIN)
-        if self.cells > MAX_CELLS or number > MAX_ROWS:
-            raise self.source.fault(where, f"more than {MAX_CELLS:,} cells or {MAX_ROWS:,} rows", AGAIN)
+        if self.cells > MAX_CELLS or number > MAX_SHEET_ROWS:
+            raise self.source.fault(where, f"more than {MAX_CELLS:,} cells or {MAX_SHEET_ROWS:,} rows", AGAIN)
         return values
 
 
@@ -163,9 +167,9 @@ def _rows(page: Any, counter: _Counter, sheet: str) -> Iterator[tuple[Any, ...]]
 
 
 def _inspect(source: Source, content: bytes) -> None:
-    """Refuse an archive by its directory, before anything of it is unpacked."""
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        members = archive.infolist()
+    """Refuse an archive by its directory, then by the number of its cells, before anything is parsed."""
+    archive = zipfile.ZipFile(io.BytesIO(content))
+    members = archive.infolist()
     names = {member.filename for member in members}
     if "[Content_Types].xml" not in names:
         raise source.fault("", "it is an archive, not a workbook", "unpack it and give the file inside")
@@ -181,8 +185,18 @@ def _inspect(source: Source, content: bytes) -> None:
         raise source.fault("", "it holds links to other files, which are never followed", AGAIN)
     if any(name.lower().endswith("vbaproject.bin") for name in names):
         raise source.fault("", "it holds macros", AGAIN)
-    if sum(name.startswith("xl/worksheets/") and name.endswith(".xml") for name in names) > MAX_SHEETS:
+    parts = [name for name in names if name.startswith("xl/worksheets/") and name.endswith(".xml")]
+    other = sum(member.file_size for member in members if member.filename not in parts)
+    if other > MAX_OTHER_BYTES:
+        raise source.fault("", f"styles and texts would unpack to {other / MIB:,.0f} MiB", AGAIN)
+    if len(parts) > MAX_SHEETS:
         raise source.fault("", f"it has more than {MAX_SHEETS} sheets", AGAIN)
+    # To count tags takes a hundredth of the time of parsing them.
+    pages = [archive.read(name) for name in parts]
+    cells = sum(1 for page in pages for _ in CELL.finditer(page))
+    rows = max((sum(1 for _ in ROW.finditer(page)) for page in pages), default=0)
+    if cells > MAX_CELLS or rows > MAX_SHEET_ROWS:
+        raise source.fault("", f"more than {MAX_CELLS:,} cells or {MAX_SHEET_ROWS:,} rows", AGAIN)
 
 
 def _xlsx_value(cell: Any) -> Value:
