@@ -21,6 +21,8 @@ from typer.testing import CliRunner
 
 from escalation_forecast.archive import ArchiveError, Run
 from escalation_forecast.cli import app
+from escalation_forecast.job import after
+from escalation_forecast.job.config import Config
 from escalation_forecast.lateness import overdue
 from escalation_forecast.ledger import Ledger
 from escalation_forecast.page import moved, render, safety, what_if, write_page
@@ -461,3 +463,21 @@ def test_command_says_what_is_wrong(
     )
     assert result.exit_code == 2
     assert said in result.output
+
+
+def test_job_writes_the_page_with_its_own_data(
+    two: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = "escalation_forecast.report.terminal.print_summary"
+    monkeypatch.setattr(terminal, lambda summary, screen: screen.print(summary["run_id"]))
+    given = {"url": str(two.engine.url), "files": two.files.place}
+    own = {"out": tmp_path / "reports", "explorer": False}
+    config = Config.model_validate({"archive": given, "report": own})
+    assert after.report(two.get(LATER), config) == str(tmp_path / "reports" / f"{LATER}.html")
+    page = (tmp_path / "reports" / f"{LATER}.html").read_text()
+    assert (tmp_path / "reports" / "latest.html").read_text() == page
+    assert "20.0" in page
+    assert LATER in (tmp_path / "reports" / "latest.txt").read_text()
+    config = Config.model_validate({"archive": given, "report": own | {"page": False}})
+    assert after.report(two.get(EARLIER), config).endswith(".txt")
+    assert not (tmp_path / "reports" / f"{EARLIER}.html").exists()

@@ -45,7 +45,10 @@ def export(ledger: Ledger, run: RunRecord, config: Config) -> str:
 
 
 def report(run: RunRecord, config: Config) -> str:
-    """What a forecaster reads first, as text: ``<out>/<run id>.txt``, and the same as ``latest.txt``."""
+    """What a forecaster reads first, ``<out>/<run id>.txt``, and the page; the same as ``latest``.
+
+    The page is made with the data and questions of the configuration.
+    """
     from io import StringIO
 
     from rich.console import Console
@@ -59,7 +62,26 @@ def report(run: RunRecord, config: Config) -> str:
         for name in (run.run_id, "latest"):
             if name != "latest" or run.state == "published":
                 _replace(out / f"{name}.txt", text.getvalue())
-    return f"{out / run.run_id}.txt"
+    return f"{out / run.run_id}.{_page(run, config) if config.report.page else 'txt'}"
+
+
+def _page(run: RunRecord, config: Config) -> str:
+    """Write the page; returns the ending of its name."""
+    from escalation_forecast.job.work import read
+    from escalation_forecast.ledger import Ledger
+    from escalation_forecast.page import render
+
+    own, asked = config.report, read(config)
+    with Ledger.open(config.archive.url, config.archive.files) as ledger:
+        text = render(
+            run, ledger=ledger, store=asked.store, questions=asked.questions, scenarios=own.scenarios,
+            explorer=own.explorer,
+        )  # fmt: skip
+    with archive.writing(own.out):
+        for name in (run.run_id, "latest"):
+            if name != "latest" or run.state == "published":
+                _replace(own.out / f"{name}.html", text)
+    return "html"
 
 
 def _replace(file: Path, text: str) -> None:

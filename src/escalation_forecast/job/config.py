@@ -98,6 +98,12 @@ class Export(_Table):
 class Report(_Table):
     enabled: bool = True
     out: Path = Path("runs/reports")
+    page: bool = True
+    """The page for people beside the text."""
+    scenarios: bool = False
+    """Scenarios on the page: half a minute more."""
+    explorer: bool = True
+    """The explorer of priors on the page."""
 
 
 class Alerts(_Table):
