@@ -142,8 +142,8 @@ def config(root: Path, **tables: Any) -> Config:
             "files": str(root / "runs"),
             "patience": 0,
         },
-        "export": {"kinds": ["tables", "json"], "out": root / "exports"},
-        "report": {"out": root / "reports"},
+        "export": {"kinds": ["json"], "out": root / "exports"},
+        "report": {"out": root / "reports", "page": False},
         "alerts": {"file": root / "alerts.jsonl"},
         "log": {"file": root / "log.jsonl", "level": "debug"},
     }

@@ -101,7 +101,7 @@ def test_first_job_publishes_with_all_that_follows(root: Path) -> None:
     }
     assert {name for name, state in states.items() if state in ("done", "started")} == done | {"done"}
     exported = {file.name for file in (root / "exports" / found.run_id).iterdir()}
-    assert exported == {"summary.json", "questions.csv"}
+    assert exported == {"summary.json"}
     assert found.run_id[:12] in (root / "reports" / "latest.txt").read_text()
 
 

@@ -25,6 +25,8 @@ from escalation_forecast.schema import GLOBAL, DataError
 
 ID_LENGTH: Final = 16
 SUMMARY: Final = "summary.json"
+SUMMARY_VERSION: Final = "1"
+"""Version of what a summary holds, see docs/schemas; not part of what decides a run's id."""
 POSTERIOR: Final = "posterior.nc"
 LEFTOVER: Final = re.compile(rf"\.[0-9a-f]{{{ID_LENGTH}}}(\.failed)?\.partial-\d+")
 LEFTOVER_SECONDS: Final = 24 * 3600.0

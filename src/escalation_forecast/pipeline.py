@@ -113,6 +113,7 @@ def run_forecast(
     if (finished := archive.find(out, identity)) is not None:
         return finished
     summary: dict[str, Any] = {
+        "schema_version": archive.SUMMARY_VERSION,
         "run_id": identity,
         "as_of": day.isoformat(),
         "created_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),

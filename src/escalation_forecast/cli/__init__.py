@@ -16,6 +16,7 @@ from escalation_forecast.cli import (
     catalogue,
     data,
     explain,
+    export,
     history,
     reforecast,
     report,
@@ -154,4 +155,5 @@ app.add_typer(history.app, name="history")
 app.add_typer(update.app, name="priors")
 app.add_typer(scenario.app, name="scenario")
 app.add_typer(runs.app, name="runs")
+app.add_typer(export.app, name="export")
 app.add_typer(catalogue.questions_app, name="questions")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -25,6 +25,8 @@ class _File:
     def __init__(self, name: str) -> None:
         self.name = name
         self.found: list[Finding] = []
+        self.samples: dict[str, str] = {}
+        """Group of tasks in which a sample was first seen."""
 
     def add(self, row: Any, rule: str, message: str, remedy: str) -> None:
         number = 0 if row is None else int(row) + HEADER
@@ -211,17 +213,18 @@ def _samples(params: Any, task: ModelTask, part: pd.DataFrame, label: str, own: 
     compound = params.compound_taskid_set or list(TASK_IDS)
     joint = [key for key in TASK_IDS if key not in compound]
     by_id = part.groupby("output_type_id", sort=False)
-    fixed: Callable[[str], pd.Series] = lambda key: by_id[key].nunique()  # noqa: E731
-    if any((fixed(key) > 1).any() for key in compound):
+    over = [name for name in by_id.groups if file.samples.setdefault(str(name), label) != label]
+    if over or any((by_id[key].nunique() > 1).any() for key in compound):
+        several = f"sample `{over[0]}`" if over else "a sample"
         file.add(
             None,
             "sample-compound",
-            f"a sample of {label} goes over several {', '.join(compound)}",
+            f"{several} of {label} goes over several {', '.join(compound)}",
             "number them anew",
         )
     elif joint:
         sizes = by_id.size()
-        whole = part.drop_duplicates(joint).groupby(compound, sort=False).size().max()
+        whole = part.drop_duplicates([*compound, *joint]).groupby(compound, sort=False).size().max()
         if (sizes != whole).any():
             name = sizes.index[sizes != whole][0]
             file.add(

@@ -26,12 +26,25 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
 
 
+class Source(_Part):
+    """What was known of a source; dates are null where it had nothing."""
+
+    source: str = Field(description="id in data/sources.csv")
+    figures: Count
+    first: Month | None
+    last: Month | None
+    newest: Day | None = Field(description="latest day of publication")
+    vintages: Count | None
+    pseudo: Share | None = Field(description="share whose day of publication is a typical delay")
+
+
 class Data(_Part):
     """What was fitted."""
 
     content_hash: str = Field(description="SHA-256 of the panel")
     last_month: dict[str, Month] = Field(description="last month with a figure, by indicator")
     n_observations: Count
+    sources: list[Source] | None = None
 
 
 class Worst(_Part):

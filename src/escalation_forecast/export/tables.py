@@ -222,8 +222,7 @@ def _known_levels(run: Run, before: np.datetime64) -> pd.DataFrame:
     """Figures of the months before draws begin, without those that are missing."""
     if run.paths is not None:
         return pd.DataFrame()
-    with run.posterior as tree:
-        levels = tree["observed_data"]["indicator_level"].load()
+    levels = source.stored(run, "observed_data", ["indicator_level"])["indicator_level"]
     levels = levels.rename(past_month="month")
     frame = levels[:, levels["month"].values < before].to_series().dropna().rename("observed").reset_index()
     figures = frame["observed"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,8 +12,9 @@ from escalation_forecast.schema import DataError
 if TYPE_CHECKING:
     from escalation_forecast.ledger import Ledger, RunRecord
 
-TABLES: Final = (".csv", ".parquet")
-DRAWS: Final = "draws_"
+HUB: Final = "hub"
+FOLDERS: Final = ("metaculus",)
+"""Kinds of so many files that they get a folder of their own."""
 WIDTH: Final = 110
 
 
@@ -28,18 +28,25 @@ def before(ledger: Ledger, run: RunRecord) -> RunRecord | None:
 
 
 def export(ledger: Ledger, run: RunRecord, config: Config) -> str:
-    """Copy the wanted files of the run to ``<out>/<run id>/``, which appears whole."""
+    """Write the run in the wanted formats to ``<out>/<run id>/``, which appears whole.
+
+    The hub is one for all runs, ``<out>/hub``, and gets a round.
+    """
+    from escalation_forecast.export import EXPORTS
+
     out, wanted = config.export.out, config.export.kinds
     target = out / run.run_id
     if (target / archive.SUMMARY).is_file():
         return f"{target} is there"
-    source = ledger.load(run.run_id).folder
+    source = ledger.load(run.run_id)
+    # First, and the same again if the job ends before the folder is there.
+    if HUB in wanted:
+        EXPORTS[HUB](source, out / HUB)
     with archive.partial(out, run.run_id) as half, archive.writing(out):
-        for file in sorted(source.iterdir()):
-            table = file.suffix in TABLES and not file.name.startswith(DRAWS)
-            # The summary goes with every export: it says what the rest is.
-            if file.name == archive.SUMMARY or ("tables" in wanted and table):
-                shutil.copyfile(file, half / file.name)
+        # The summary goes with every export: it says what the rest is.
+        for kind in dict.fromkeys(("json", *wanted)):
+            if kind != HUB:
+                EXPORTS[kind](source, half / kind if kind in FOLDERS else half)
         archive.finish(half, out, run.run_id)
     return f"{target}"
 

@@ -89,9 +89,9 @@ class Explain(_Table):
 
 
 class Export(_Table):
-    """Copies of the run's own files for others to read."""
+    """The run in the formats of others, see docs/exports.md."""
 
-    kinds: tuple[Literal["tables", "json"], ...] = ()
+    kinds: tuple[Literal["hub", "metaculus", "tables", "netcdf", "json"], ...] = ()
     out: Path = Path("runs/exports")
 
 
