@@ -29,9 +29,9 @@ def fragment(updater: Updater, question: str | None = None, *, draws: int = 1000
 
     The style, the program and the numbers stand inside. Without JavaScript it shows the table of
     `page.table`. Everything it defines begins with ``ef-px``; it reads the CSS variables ``--ef-ink``,
-    ``--ef-muted``, ``--ef-paper``, ``--ef-grid``, ``--ef-accent`` and ``--ef-top`` if there are any, and follows
-    ``data-theme`` of the root or the system's scheme. Under a policy for contents the hashes are those of
-    `hashes`.
+    ``--ef-muted``, ``--ef-paper``, ``--ef-grid``, ``--ef-accent`` and ``--ef-top`` if there are any, and
+    follows ``data-theme`` of the root or the system's scheme. Under a policy for contents the hashes are
+    those of `hashes`.
 
     Parameters
     ----------
