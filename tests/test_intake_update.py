@@ -315,11 +315,12 @@ def test_the_panel_has_the_new_vintage(file: Path, place: Path, whole_store: Sto
 
 
 def test_the_job_reads_the_folder_as_it_is(
-    file: Path, place: Path, whole_store: Store, tmp_path: Path
+    file: Path, place: Path, whole_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from escalation_forecast.job import work
     from escalation_forecast.job.config import read_config
 
+    monkeypatch.setattr(Store, "embedded", classmethod(lambda _: whole_store))
     take(file, place, whole_store)
     config = tmp_path / "job.toml"
     config.write_text(f'[data]\nincoming = "{place}"\n[run]\nas_of = 2026-11-27\n')

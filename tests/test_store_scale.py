@@ -37,7 +37,7 @@ def plain_as_of(store: Store, day: dt.date) -> pd.DataFrame:
     return pd.DataFrame([row for row in rows if row["published_at"] <= pd.Timestamp(day)])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.dates(dt.date(1988, 1, 1), dt.date(2027, 1, 1)), st.integers(0, 2**32 - 1))
 def test_as_of_says_what_a_walk_over_the_rows_says(whole_store: Store, day: dt.date, seed: int) -> None:
     chosen = np.sort(np.random.default_rng(seed).choice(len(whole_store.observations), 60, replace=False))
@@ -76,7 +76,7 @@ def plain_rows(path: Path) -> list[list[str]]:
 cell = st.text(st.sampled_from(list('ab ,"\n')), max_size=3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.one_of(st.lists(cell, min_size=3, max_size=3), st.lists(cell, max_size=4)), max_size=9))
 def test_a_file_read_in_pieces_is_the_file(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]]
