@@ -42,6 +42,10 @@ skill: $(READY)  ## run the published backtests and write docs/skill.md; see doc
 	$(BACKTEST) --task ladder --origins 24
 	$(BIN)/escalation-forecast skill --from runs/backtest --store $(ARGS)
 
+.PHONY: plots
+plots: $(READY)  ## write docs/plots.md from a finished run: RUN=runs/<id>, and the backtests in runs/backtest
+	$(BIN)/python docs/make_plots.py $(RUN) $(ARGS)
+
 .PHONY: notebooks
 notebooks: $(READY)  ## run the notebooks with full fits and keep what they show; ARGS="01" for one
 	$(BIN)/python notebooks/execute.py $(ARGS)
