@@ -13,7 +13,6 @@ import xarray as xr
 
 from escalation_forecast import archive, export
 from escalation_forecast.archive import Run, load_run
-from escalation_forecast.export import netcdf as netcdf_module
 from escalation_forecast.schema import DataError
 from exported import changed, published, slim, without_wars
 
@@ -108,7 +107,7 @@ def test_thinning_keeps_draws_by_their_labels(run: Run, tmp_path: Path, thin: in
 def test_long_paths_are_thinned_when_there_are_many_draws(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(netcdf_module, "KEPT", 100)
+    monkeypatch.setattr(sys.modules["escalation_forecast.export.netcdf"], "KEPT", 100)
     (file,) = export.netcdf(run, tmp_path)
     with opened(file) as ours, run.posterior as stored:
         np.testing.assert_array_equal(ours["paths"]["draw"].values, np.arange(0, 200, 4))

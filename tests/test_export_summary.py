@@ -136,7 +136,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
             check(tmp_path / "nowhere")
 
 
-def full(*_: Any) -> Any:
+def full(*_: Any, **__: Any) -> Any:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
@@ -246,7 +246,8 @@ def test_run_is_a_folder_an_id_or_the_latest_published(run: Run, tmp_path: Path)
     url = f"sqlite:///{tmp_path}/archive.sqlite"
     with pytest.raises(DataError, match="no archive"):
         read_run(None, url, str(files))
-    with Ledger.open(url, str(files)) as ledger:
-        ledger.add(run_folder(tmp_path / "made", "1" * 16))
-    assert read_run(None, url, str(files)).summary["run_id"] == "1" * 16
-    assert read_run("1" * 16, url, str(files)).summary["run_id"] == "1" * 16
+    kept = str(tmp_path / "kept")
+    with Ledger.open(url, kept) as ledger:
+        ledger.add(run_folder(tmp_path / "made", "4" * 16))
+    assert read_run(None, url, kept).summary["run_id"] == "4" * 16
+    assert read_run("4" * 16, url, kept).summary["run_id"] == "4" * 16

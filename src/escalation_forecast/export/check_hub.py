@@ -15,10 +15,10 @@ from typing import Any, Final
 import pandas as pd
 from pydantic import BaseModel, ValidationError
 
-from escalation_forecast.export import hub as layout
 from escalation_forecast.export.check_hub_rows import check_rows
 from escalation_forecast.export.files import check_folder
 from escalation_forecast.export.findings import Finding
+from escalation_forecast.export.hub import CONFIG, METADATA, OUTPUT
 from escalation_forecast.export.hub_schema import BASE, VERSION, Admin, Round, TargetData, Tasks
 from escalation_forecast.export.hub_tasks import COLUMNS
 
@@ -50,11 +50,11 @@ def check_hub(folder: Path | str) -> list[Finding]:
     tasks, admin = configs["tasks"], configs["admin"]
     if not isinstance(tasks, Tasks) or not isinstance(admin, Admin):
         return sorted(findings)
-    output = folder / layout.OUTPUT
+    output = folder / OUTPUT
     files = sorted(file for file in output.rglob("*") if file.is_file()) if output.is_dir() else []
     if not files:
         findings.append(
-            Finding(layout.OUTPUT, 0, "no-output", "there is no model output", "export a run to this folder")
+            Finding(OUTPUT, 0, "no-output", "there is no model output", "export a run to this folder")
         )
     seen: dict[tuple[str, str], str] = {}
     for file in files:
@@ -65,7 +65,7 @@ def check_hub(folder: Path | str) -> list[Finding]:
 
 
 def _config(folder: Path, name: str, model: type[BaseModel], findings: list[Finding]) -> BaseModel | None:
-    file = f"{layout.CONFIG}/{name}.json"
+    file = f"{CONFIG}/{name}.json"
     try:
         content = json.loads((folder / file).read_text(encoding="utf-8"))
         found = model.model_validate(content)
@@ -106,8 +106,8 @@ def _file(
         known = " or ".join(admin.file_format)
         return [Finding(name, 0, "file-format", f"it is no {known} file", "convert it, or take it out")]
     match = FILE_NAME.fullmatch(file.stem)
-    if not match or match[2] != model or file.parent.parent != folder / layout.OUTPUT:
-        wanted = f"{layout.OUTPUT}/{model}/<origin_date>-{model}{file.suffix}"
+    if not match or match[2] != model or file.parent.parent != folder / OUTPUT:
+        wanted = f"{OUTPUT}/{model}/<origin_date>-{model}{file.suffix}"
         return [Finding(name, 0, "file-name", "the name is not round and model", f"name it {wanted}")]
     findings = []
     if (match[1], model) in seen:
@@ -221,10 +221,10 @@ def _iso(text: str) -> bool:
 
 def _metadata(folder: Path, model: str) -> list[Finding]:
     """A file of metadata with the keys that a hub asks for, whose abbreviations are the folder's name."""
-    file = next((f"{layout.METADATA}/{model}.{end}" for end in ("yml", "yaml") if (
-        folder / layout.METADATA / f"{model}.{end}").is_file()), "")  # fmt: skip
+    file = next((f"{METADATA}/{model}.{end}" for end in ("yml", "yaml") if (
+        folder / METADATA / f"{model}.{end}").is_file()), "")  # fmt: skip
     if not file:
-        wanted = f"{layout.METADATA}/{model}.yml"
+        wanted = f"{METADATA}/{model}.yml"
         return [Finding(wanted, 0, "metadata-missing", f"model {model} has no metadata", "add the file")]
     text = (folder / file).read_text(encoding="utf-8")
     keys = dict(re.findall(r"^([A-Za-z_]+):[ \t]*(.*)$", text, re.MULTILINE))

@@ -107,10 +107,9 @@ def _encoding(data: xr.Dataset) -> dict[str, dict[str, Any]]:
 def _packing(name: str, array: xr.DataArray) -> dict[str, Any]:
     """Paths kept to the nearest 1/256 fit whole numbers of two bytes without loss; draws side by side."""
     found: dict[str, Any] = dict(DEFLATE)
-    if name in ROUNDED or name in FROM_ETA:
-        # Loaded here, so that it is not read once more when it is written.
-        if float(abs(array.load()).max()) < -MISSING * STEP - 1:
-            found |= PACKED
+    # Loaded here, so that it is not read once more when it is written.
+    if name in (*ROUNDED, *FROM_ETA) and float(abs(array.load()).max()) < -MISSING * STEP - 1:
+        found |= PACKED
     if "draw" in array.dims and array.ndim > 2:
         wide = array.dims[-1] if name in LONG else None
         found["chunksizes"] = tuple(
