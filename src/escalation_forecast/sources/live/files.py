@@ -36,7 +36,9 @@ class Source:
     def fault(self, where: str, what: str, remedy: str) -> DataError:
         """The error to raise: file and place, what is wrong there, what to do."""
         place = f"File '{self.path.name}', {where}" if where else f"File '{self.path.name}'"
-        return DataError(f"{place}: {what}; {remedy}.")
+        # What is quoted from the file must neither break the line nor steer a terminal.
+        letters = (letter if letter.isprintable() else " " for letter in f"{place}: {what}; {remedy}.")
+        return DataError(" ".join("".join(letters).split()))
 
 
 def open_source(path: Path) -> Source:

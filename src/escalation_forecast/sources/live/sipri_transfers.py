@@ -213,7 +213,10 @@ def _values(source: Source) -> tuple[Held, list[str], list[str]]:
     else:
         raise source.fault("heading", "no line begins with a blank cell and a year", AGAIN)
     title = next((match for line in lines if (match := VALUES.search(line))), None)
-    assert title is not None
+    if title is None:
+        raise source.fault(
+            "", "no line before the years says 'TIV of arms exports from STATE, YEAR-YEAR'", AGAIN
+        )
     years = _heading(source, row, int(title.group(3)), int(title.group(4)))
     own = NAMES.get(title.group(2).strip(), "")
     side = 0 if title.group(1) == "exports" else 1

@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import io
 import re
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -108,7 +109,10 @@ def open_book(source: Source) -> Book:
 
 def _guarded(source: Source, load: Callable[[], list[Sheet]]) -> list[Sheet]:
     try:
-        return load()
+        # Extensions of a spreadsheet program that openpyxl does not know hold no figures.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return load()
     except DataError:
         raise
     except Exception as error:
