@@ -194,6 +194,17 @@ def test_question_by_search_mouse_and_keyboard(browser: Any, file: Path, year_ru
         assert shown() == page.locator("#headline a.open >> nth=1").get_attribute("href").removeprefix("#q-")
 
 
+def test_explorer_of_priors_works_under_the_policy(browser: Any, file: Path) -> None:
+    with opened(browser, file) as watched:
+        page = watched.page
+        new = page.locator("#explorer .ef-px-new")
+        before = new.inner_text()
+        page.locator("#explorer input[type=range] >> nth=0").focus()
+        for _ in range(3):
+            page.keyboard.press("ArrowRight")
+        page.wait_for_function("text => document.querySelector('.ef-px-new').innerText !== text", arg=before)
+
+
 def test_state_late_ones_and_colours(browser: Any, file: Path) -> None:
     with opened(browser, file, scheme="light") as watched:
         page = watched.page

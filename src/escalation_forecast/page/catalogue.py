@@ -119,9 +119,11 @@ def _row(answer: Summary, scale: tuple[float, float]) -> dict[str, Any]:
     if not shape:
         return row | {"value": "no forecast"}
     low, high = scale
-    at = {k: (shape[k] - low) / ((high - low) or 1.0) for k in ("low", "median", "high")}
+    ticks = {"zero": 0.0} | {k: shape[k] for k in ("low", "median", "high")}
+    at = {k: (v - low) / ((high - low) or 1.0) for k, v in ticks.items()}
     ends = f"{signed(shape['low'])} to {signed(shape['high'])}"
-    return row | {"value": f"{signed(shape['median'])} ({ends})", "interval": at}
+    # Every quantity that is asked about is growth.
+    return row | {"value": f"{signed(shape['median'])} % ({ends})", "interval": at}
 
 
 def _scale(answers: list[Summary]) -> tuple[float, float]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
@@ -12,7 +14,7 @@ from escalation_forecast.explain.result import CLEAR, Part, Why
 from escalation_forecast.explain.words import HEADINGS, LEAST
 from escalation_forecast.page.headline import LEAD
 from escalation_forecast.page.material import Material, parts_of
-from escalation_forecast.page.words import MINUS, NOTHING, Summary, part_name, points, signed, window_name
+from escalation_forecast.page.words import MINUS, Summary, error_words, part_name, points, signed, window_name
 from escalation_forecast.schema import DataError
 from escalation_forecast.update.reweight import summary_value
 
@@ -22,6 +24,14 @@ if TYPE_CHECKING:
 FEW: Final = 8
 NAMED: Final = 3
 TOGETHER: Final = " and "
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Why an answer moved, and the Monte Carlo error of the two numbers together."""
+
+    why: Why
+    mcse: float
 
 
 def moved(material: Material, ledger: Ledger | None, since: str | None) -> dict[str, Any]:
@@ -59,8 +69,7 @@ def moved(material: Material, ledger: Ledger | None, since: str | None) -> dict[
         "state": "explained" if len(kept) else "compared",
         "earlier": {"run_id": earlier.run_id, "as_of": earlier.as_of.isoformat(), "state": earlier.state},
         "command": command,
-        "kinds": _kinds(answers),
-        "rows": [_row(material, why, bool(len(kept))) for why in answers],
+        "rows": [_row(material, one, bool(len(kept))) for one in answers],
         "n": len(set(material.answers) & {str(q["id"]) for q in earlier.summary.get("questions") or []}),
     }
 
@@ -83,35 +92,35 @@ def _before(ledger: Ledger, own: str) -> str | None:
     return None if older.empty else str(older["run_id"].iloc[0])
 
 
-def _answers(material: Material, earlier: RunRecord, kept: pd.DataFrame) -> list[Why]:
-    """Headline answers first, then what moved most."""
+def _answers(material: Material, earlier: RunRecord, kept: pd.DataFrame) -> list[Moved]:
+    """Headline answers first, then what moved most: of each part of a question one window."""
     before = {str(q["id"]): q for q in earlier.summary.get("questions") or []}
     steps = {str(name): rows for name, rows in kept.groupby("answer")}
     found = {}
     for name, now in material.answers.items():
         if name in before and now["kind"] == "binary":
-            found[name] = _why(now, before[name], steps.get(name))
+            found[name] = _moved(now, before[name], steps.get(name))
     first = [name for name in found if name.split("/")[0] == LEAD[0]][:1]
     first += [name for name in LEAD if name in found]
-    rest = sorted((n for n in found if n not in first), key=lambda n: -abs(found[n].change))
-    return [found[name] for name in [*first, *rest][:FEW] if name in first or found[name].change]
+    chosen = {name.rpartition("/")[0]: name for name in first}
+    for name in sorted(found, key=lambda n: (-abs(found[n].why.change), n)):
+        if found[name].why.change:
+            chosen.setdefault(name.rpartition("/")[0], name)
+    return [found[name] for name in list(chosen.values())[:FEW]]
 
 
-def _why(now: Summary, before: Summary, rows: pd.DataFrame | None) -> Why:
+def _moved(now: Summary, before: Summary, rows: pd.DataFrame | None) -> Moved:
     parts = []
     for row in [] if rows is None else rows.sort_values("step").to_dict("records"):
         error = float(row["mcse"]) if row["mcse"] == row["mcse"] else 0.0
         parts.append(Part(row["kind"], str(row["label"]), float(row["change"]), error))
     old, new = summary_value(dict(before)), summary_value(dict(now))
-    return Why(str(now["id"]), str(now["title"]), str(now["target"]), "binary", old, new, tuple(parts))
+    why = Why(str(now["id"]), str(now["title"]), str(now["target"]), "binary", old, new, tuple(parts))
+    return Moved(why, math.hypot(now.get("mcse") or 0.0, before.get("mcse") or 0.0))
 
 
-def _kinds(answers: list[Why]) -> list[tuple[str, str]]:
-    have = {part.kind for why in answers for part in why.parts}
-    return [(kind, words) for kind, words in HEADINGS.items() if kind in have]
-
-
-def _row(material: Material, why: Why, explained: bool) -> dict[str, Any]:
+def _row(material: Material, one: Moved, explained: bool) -> dict[str, Any]:
+    why = one.why
     question, parts, window = parts_of(why.answer)
     by_kind = why.by_kind()
     most = max([abs(v) for v in by_kind.values()] + [abs(why.change), LEAST])
@@ -123,8 +132,8 @@ def _row(material: Material, why: Why, explained: bool) -> dict[str, Any]:
         "before": f"{100 * why.before:.1f} %",
         "after": f"{100 * why.after:.1f} %",
         "change": points(why.change),
+        "error": error_words(one.mcse).removesuffix(" points"),
         "up": why.change >= 0,
-        "kinds": {kind: points(value) if abs(value) >= LEAST else NOTHING for kind, value in by_kind.items()},
         "bars": [
             {"kind": HEADINGS[k], "value": points(v), "up": v >= 0, "share": abs(v) / most}
             for k, v in by_kind.items()

@@ -219,7 +219,9 @@ def ladder_chart(entry: Summary, own: Mapping[str, Any]) -> dict[str, Any]:
             chart.upright("whisker", place, low, high)
             band = f"; use of force or war in {low:.0f} to {high:.0f} months (80 %)"
         elif own["known"][at] < YEAR:
-            band = f"; {YEAR - int(own['known'][at])} months not coded yet"
+            gap = YEAR - int(own["known"][at])
+            chart.bar("gap", place, float(YEAR - gap), float(YEAR))
+            band = f"; {gap} months not coded"
         when = f"Twelve months to {end:%B %Y}"
         chart.readings.append(f"{when}{', forecast' if kind == 'ahead' else ''}: months with {said}{band}")
         digits = 0 if kind == "past" else 1
