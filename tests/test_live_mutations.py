@@ -12,8 +12,8 @@ from originators import RECEIVED, dmdc_book, gpr_book, grid, milex_book
 
 BOOKS = {
     "milex": (milex_book, sipri_milex.read, 24, 400),
-    "gpr": (gpr_book, gpr.read, 16, 150),
-    "dmdc": (dmdc_book, dmdc.read, 10, 300),
+    "gpr": (gpr_book, gpr.read, 12, 150),
+    "dmdc": (dmdc_book, dmdc.read, 14, 300),
 }
 
 

@@ -154,6 +154,7 @@ def test_a_withheld_host_is_missing_and_takes_the_sum_of_europe_with_it(tmp_path
     ("cell", "value", "place", "what"),
     [
         ("C15", "20,000", "cell C15", "'20,000' where a number of persons"),
+        ("C15", float("inf"), "cell C15", "'inf' where a number of persons"),
         ("C15", 20_500, "cell H15", "is not the sum of the branches"),
         ("C15", Formula("=C14"), "cell C15", "the formula '=C14'"),
         ("A15", "GUAM", "cell A15", "GUAM stands there twice"),
@@ -236,6 +237,11 @@ def test_own_figures_pass_the_checks_of_the_store(tmp_path: Path, whole_store: S
     assert str(reading.published_at) == "2026-06-10"
     more = whole_store.with_files(observations=path)
     assert len(more.observations) == len(whole_store.observations) + 1
+
+
+def test_the_same_figure_twice_is_refused_with_both_lines(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="line 3: the same figure and release as on line 2"):
+        read(own_csv(tmp_path / "own.csv", [OWN_ROW, OWN_ROW | {"value": "1"}]), received=RECEIVED)
 
 
 @pytest.mark.parametrize(

@@ -176,7 +176,7 @@ def _total(book: Book, sheet: Sheet, row: int, branches: list[int], total: int) 
     for place, value in zip((*branches, total), cells, strict=True):
         withheld = value is None or (isinstance(value, str) and value.strip().upper() in WITHHELD)
         number = _number(value)
-        if not withheld and (number is None or number != int(number) or not 0 <= number <= LARGEST):
+        if not withheld and (number is None or not 0 <= number <= LARGEST or number % 1):
             what = f"{shown(value)} where a number of persons is expected"
             raise book.fault(sheet, row, place, what, AGAIN)
     printed, parts = _number(cells[-1]), [_number(value) for value in cells[:-1]]

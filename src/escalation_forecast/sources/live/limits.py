@@ -31,7 +31,7 @@ MAX_LINE_BYTES: Final = MIB
 
 MAX_XML_DEPTH: Final = 64
 MAX_XML_TEXT: Final = 4 * MIB
-MAX_XML_CHILDREN: Final = 50_000
+MAX_XML_CHILDREN: Final = 20_000
 # Bytes in which a sound list has long begun or ended an element.
 MAX_XML_SILENCE: Final = 4 * MIB
 

@@ -6,7 +6,13 @@ import datetime as dt
 import re
 from typing import Any, Final
 
-from escalation_forecast.schema import DATE_COLUMNS, NUMBER_COLUMNS, OBSERVATION_COLUMNS, QUALITIES
+from escalation_forecast.schema import (
+    DATE_COLUMNS,
+    FIGURE_KEY,
+    NUMBER_COLUMNS,
+    OBSERVATION_COLUMNS,
+    QUALITIES,
+)
 from escalation_forecast.sources.live._reading import Found, checked_day, stored
 from escalation_forecast.sources.live.files import Source
 from escalation_forecast.sources.live.text import Row, Table, has_heading, table
@@ -34,7 +40,15 @@ def read(source: Source, received: dt.date) -> Found:
     extra = [name for name in body.columns if name not in OBSERVATION_COLUMNS]
     if extra:
         raise source.fault(f"line {body.heading_line}", f"unknown column '{extra[0][:40]}'", "delete it")
-    rows = [_cells(body, row) for row in body.rows]
+    rows: list[dict[str, Any]] = []
+    lines: dict[tuple[Any, ...], int] = {}
+    for row in body.rows:
+        cells = _cells(body, row)
+        before = lines.setdefault(tuple(cells[name] for name in (*FIGURE_KEY, "release")), row.line)
+        if before != row.line:
+            what = f"the same figure and release as on line {before}"
+            raise source.fault(f"line {row.line}", what, "delete one of them or give another release")
+        rows.append(cells)
     if not rows:
         raise source.fault("", "it holds no figure", "add rows below the heading")
     published = max(row["published_at"] for row in rows)

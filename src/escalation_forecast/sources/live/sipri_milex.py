@@ -147,7 +147,12 @@ def _years(book: Book, sheet: Sheet, first: int, last: int) -> tuple[int, dict[i
 def _year(value: Value) -> int | None:
     if isinstance(value, str) and re.fullmatch(r"\d{4}", value.strip()):
         return int(value)
-    if isinstance(value, int | float) and not isinstance(value, bool) and value == int(value):
+    if (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and 1900 <= value < 2200
+        and not value % 1
+    ):
         return int(value)
     return None
 

@@ -275,7 +275,7 @@ def _excel_date(serial: float, datemode: int) -> Value:
     shift = 1 if not datemode and serial < 60 else 0
     try:
         return base + dt.timedelta(days=serial + shift)
-    except OverflowError:
+    except (OverflowError, ValueError):
         return serial
 
 
