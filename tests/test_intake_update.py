@@ -27,6 +27,7 @@ from escalation_forecast.panel import build_panel
 from escalation_forecast.schema import FIGURE_KEY, OBSERVATION_COLUMNS, DataError, as_observations
 from escalation_forecast.sources.live import Reading
 from escalation_forecast.store import Store
+from originators import eu_xml, un_xml
 from quirky_server import serving
 from small_store import part_of
 
@@ -66,6 +67,7 @@ def state(folder: Path) -> dict[str, bytes]:
 def small(whole_store: Store) -> Store:
     return part_of(
         whole_store, [("gpr_country", "KOR"), ("gpr_country", "TWN"), ("us_troops", "KOR"),
+        ("sanctions_senders_covered", "PRK"),
         ("dprk_troops_in_russia", "PRK>RUS")], ["news_korea", "news_taiwan", "troops_us_korea"],
     )  # fmt: skip
 
@@ -80,7 +82,7 @@ def file(tmp_path: Path, small: Store) -> Path:
     return written(edition(small), tmp_path / "gpr.csv")
 
 
-def take(file: Path | None, place: Path, store: Store, **given: Any) -> intake.Update:
+def take(file: Any, place: Path, store: Store, **given: Any) -> intake.Update:
     return intake.update(file, to=place, base=store, **{"received": DAY, **given})
 
 
@@ -413,6 +415,34 @@ def test_the_same_month_from_two_sources_is_refused(file: Path, place: Path, sma
     assert found_in(edition(small), small, "double") == []
 
 
+def test_lists_of_sanctions_are_counted_together(place: Path, small: Store, tmp_path: Path) -> None:
+    """One list after the other would leave each month with the senders of the last."""
+    eu, un = eu_xml(tmp_path / "eu.xml"), un_xml(tmp_path / "un.xml")
+    take(eu, place, small)
+    before = state(place)
+    with pytest.raises(DataError, match=r"lists of EUU, and would now be from UNO: .* --file for each"):
+        take(un, place, small)
+    assert state(place) == before
+    both = take([eu, un], place, small)
+    assert both.written
+    covered = small.with_files(observations=place).latest("sanctions_senders_covered", "PRK")
+    assert covered["value"].iloc[-1] == 2
+
+
+def test_a_few_more_cases_are_no_other_unit(small: Store) -> None:
+    counts = small.latest("gpr_country", "KOR").iloc[-40:].assign(
+        series="sanctions_designations", unit="RUS", source="sanctions", value=np.arange(40.0) % 7,
+        unit_of_measure="names",
+    )  # fmt: skip
+    rows = pd.concat([small.observations, counts], ignore_index=True)
+    where = pd.DataFrame({"file": "x", "row": range(len(rows))})
+    store = dataclasses.replace(small, observations=as_observations(rows), where=where)
+    late = counts.iloc[[1]].assign(release="new", published_at=pd.Timestamp(DAY))
+    assert found_in(late.assign(value=10.0), store, "unit") == []
+    (one,) = found_in(late.assign(value=1000.0), store, "unit")
+    assert "about 1,000 times it" in one.message
+
+
 def test_bodies_that_repeat_one_report_are_noticed(small: Store) -> None:
     last = small.releases("dprk_troops_in_russia").sort_values("published_at").iloc[[-1]]
     other = last.assign(source="press", release="x", published_at=last["published_at"] + pd.Timedelta(days=3))
@@ -430,6 +460,7 @@ def test_what_is_late_is_said_of_the_series_that_came(file: Path, place: Path, s
     assert {one.series for one in every if one.kind == "stale"} == {
         "dprk_troops_in_russia",
         "gpr_country",
+        "sanctions_senders_covered",
         "us_troops",
     }
 

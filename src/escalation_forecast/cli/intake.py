@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,10 +47,15 @@ def update(
         str | None, typer.Option(metavar="NAME", help="Layout of the file; by default known by its content.")
     ] = None,
     file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A file as its originator gives it.")
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A file as published; for each list of sanctions, again."),
     ] = None,
     url: Annotated[
         str | None, typer.Option(metavar="URL", help="Download it from here (https) instead.")
+    ] = None,
+    compare: Annotated[
+        tuple[Path, str] | None,
+        typer.Option(metavar="FILE DATE", help="Earlier copy of a list without dates, and when it came."),
     ] = None,
     to: To = None,
     received: Annotated[
@@ -72,14 +78,15 @@ def update(
     """
     from escalation_forecast import intake
 
-    if file is None and url is None:
+    if not file and url is None:
         stop(_where_from(source), BAD_INPUT)
     _known_kinds(accept)
     with _progress(not json and url is not None) as progress, _written():
         found = intake.update(
-            file, url=url, source=source, to=to, base=read_store(data, None, None),
-            received=read_day(received), sha256=sha256, dry_run=dry_run, accept=accept or (),
-            limits=intake.Limits(size=max_size * MEGABYTE), progress=progress,
+            file or None, url=url, source=source, compare=_copy(compare), to=to,
+            base=read_store(data, None, None), received=read_day(received), sha256=sha256,
+            dry_run=dry_run, accept=accept or (), progress=progress,
+            limits=intake.Limits(size=max_size * MEGABYTE),
         )  # fmt: skip
     if json:
         print_json(_record(found))
@@ -293,6 +300,11 @@ def _record(found: Update) -> dict[str, Any]:
         "findings": [dataclasses.asdict(one) for one in found.findings],
         "fetched": found.fetched and {**vars(found.fetched), "path": str(found.fetched.path)},
     }  # fmt: skip
+
+
+def _copy(compare: tuple[Path, str] | None) -> tuple[Path, dt.date] | None:
+    day = read_day(compare[1]) if compare else None
+    return (compare[0], day) if compare and day else None
 
 
 def _where_from(source: str | None) -> str:

@@ -30,8 +30,8 @@ class Changes:
     Attributes
     ----------
     rows : figures to keep, `schema.OBSERVATION_COLUMNS` with ``status`` (new; revised; older, a release from
-        before the one held; repeated, the rest of a release that is kept whole), ``before`` and ``held_at``
-        (value and day of the release held).
+        before the one held; repeated, the rest of a release that is kept whole), ``before``, ``held_at``
+        and ``held_note`` (value, day and note of the release held).
     vanished : newest held releases of figures within the span of the reading that it lacks.
     same : number of figures that say what is held.
     """
@@ -109,7 +109,9 @@ def changes(
     reports = rows["series"].map(kinds).eq("report").to_numpy(bool)
     newest = _newest(held)
     rows = rows.merge(
-        newest[[*KEY, *NUMBERS, "published_at"]].rename(columns={"published_at": "held_at"}),
+        newest[[*KEY, *NUMBERS, "published_at", "note"]].rename(
+            columns={"published_at": "held_at", "note": "held_note"}
+        ),
         on=KEY, how="left", suffixes=("", "_held"),
     )  # fmt: skip
     # Of several releases in one file each is held against the one before it.
@@ -135,7 +137,9 @@ def changes(
     released = rows.loc[moved & whole, "release"].unique()
     keep = moved | (whole & rows["release"].isin(released))
     return Changes(
-        rows=rows.loc[keep, [*OBSERVATION_COLUMNS, "status", "before", "held_at"]].reset_index(drop=True),
+        rows=rows.loc[keep, [*OBSERVATION_COLUMNS, "status", "before", "held_at", "held_note"]].reset_index(
+            drop=True
+        ),
         vanished=_vanished(reading, newest[~newest["series"].map(kinds).eq("report")]),
         same=int(repeated.sum() + (~keep).sum()),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -56,10 +56,11 @@ class Update:
 
 
 def update(
-    file: Path | str | None = None,
+    file: Path | str | Sequence[Path | str] | None = None,
     *,
     url: str | None = None,
     source: str | None = None,
+    compare: tuple[Path | str, dt.date] | None = None,
     to: Path | str | None = None,
     base: Store | None = None,
     received: dt.date | None = None,
@@ -74,8 +75,10 @@ def update(
 
     Parameters
     ----------
-    file, url : one of them. Nothing is ever downloaded without `url`.
+    file, url : one of them. Several files are lists of sanctions, one of each sender, which are counted
+        together. Nothing is ever downloaded without `url`.
     source : layout of the file; recognised by content by default.
+    compare : an earlier copy of a list that prints no dates, and the day on which it was received.
     to : the folder of vintages; `folder.default_folder` by default.
     base : the store below the folder; the embedded one by default.
     received : the day on which the file came; today by default.
@@ -93,8 +96,11 @@ def update(
     from escalation_forecast.sources import live
     from escalation_forecast.store import Store
 
-    if (file is None) == (url is None):
+    files = [] if file is None else [Path(file)] if isinstance(file, str | Path) else [Path(f) for f in file]
+    if bool(files) == (url is not None):
         raise DataError("Give either a file (--file) or an address (--url) to take figures from.")
+    if len(files) > 1 and (sha256 or source or compare):
+        raise DataError("Several files are read together as lists of sanctions; leave the other options out.")
     folder = Folder(Path(to) if to is not None else default_folder())
     day = received or today()
     if day > today():
@@ -106,14 +112,20 @@ def update(
         if url is not None:
             cache = Path(scratch) if dry_run else folder.path / "downloads"
             fetched = fetch(url, cache, sha256=sha256, limits=limits, progress=progress)
-        path = fetched.path if fetched else _file(Path(str(file)), sha256)
+        paths = [fetched.path] if fetched else [_file(one, sha256) for one in files]
         try:
-            reading = (read or live.read)(path, source, received=day)
+            if len(paths) > 1:
+                reading: Any = live.read_lists(paths, received=day)
+            elif compare is not None:
+                reading = live.read_pair(Path(compare[0]), paths[0], received=(compare[1], day))
+            else:
+                reading = (read or live.read)(paths[0], source, received=day)
         except DataError:
             if fetched:
                 forget(fetched)  # it may have been cut short: the next command asks for it anew
             raise
-        return _taken(folder, below, reading, path.name, day, dry_run, accept, fetched)
+        name = " ".join(path.name for path in paths)
+        return _taken(folder, below, reading, name, day, dry_run, accept, fetched)
 
 
 def _file(path: Path, sha256: str | None) -> Path:
