@@ -32,31 +32,40 @@ def wait(seconds: float = 10.0) -> None:
         time.sleep(0.005)
 
 
+def let_go(held: list[Deaf], watch: Watch) -> None:
+    with guarded(watch):
+        held.clear()
+        wait()
+
+
 def test_sigterm_that_comes_in_a_finaliser_is_not_lost() -> None:
     held = [Deaf(signal.SIGTERM)]
     started = time.monotonic()
-    with pytest.raises(Terminated), guarded(Watch()):
-        held.clear()
-        wait()
+    with pytest.raises(Terminated):
+        let_go(held, Watch())
     assert time.monotonic() - started < 5.0
 
 
 def test_budget_that_runs_out_in_a_finaliser_is_not_lost() -> None:
     held = [Deaf(None)]
-    with pytest.raises(OverBudget), guarded(Watch(minutes=0.2 / 60)):
-        held.clear()
-        wait()
+    with pytest.raises(OverBudget):
+        let_go(held, Watch(minutes=0.2 / 60))
 
 
 def test_once_raised_it_is_not_raised_again_while_cleaning_up() -> None:
-    cleaned = False
-    with pytest.raises(Terminated), guarded(Watch()):
-        try:
-            os.kill(os.getpid(), signal.SIGTERM)
-            wait(1.0)
-        finally:
-            wait(1.5)
-            cleaned = True
+    cleaned = []
+
+    def work() -> None:
+        with guarded(Watch()):
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+                wait(1.0)
+            finally:
+                wait(1.5)
+                cleaned.append(True)
+
+    with pytest.raises(Terminated):
+        work()
     assert cleaned
 
 

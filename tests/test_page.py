@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 from collections import Counter
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,32 @@ class Tree(HTMLParser):
             if name == tag
             and all(v in str(attributes.get(k.strip("_"), "")).split() for k, v in wanted.items())
         ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def found_once() -> Iterator[None]:
+    """What every page of the same figures asks anew is found once for all of them."""
+    hashed: dict[Any, str] = {}
+    late: dict[Any, list[Any]] = {}
+    hash_of, late_of = Store.content_hash, overdue
+
+    def key(store: Store) -> Any:
+        return store.as_of_date, len(store.observations)
+
+    def remembered(store: Store) -> str:
+        if key(store) not in hashed:
+            hashed[key(store)] = hash_of(store)
+        return hashed[key(store)]
+
+    def once(store: Store, day: Any = None) -> list[Any]:
+        if (store_key := (*key(store), day)) not in late:
+            late[store_key] = list(late_of(store, day))
+        return late[store_key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "content_hash", remembered)
+        patch.setattr("escalation_forecast.lateness.overdue", once)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -224,6 +251,13 @@ def test_changed_priors_and_prior_driven_numbers_are_labelled(known: Store, tmp_
     card = tree.all("article", class_="big")[0]
     for words in ("2.5 %", "1 in 40", "prior-driven", "2.0 % to 5.0 %", "± 0.4 points", "10 % (3 of 30"):
         assert words in card
+
+
+def test_run_without_draws_says_why_it_has_no_explorer(known: Store, tmp_path: Path) -> None:
+    run = small(summary_of(as_of="2026-06-15", theatres=[], spending=[], war=None), tmp_path)
+    text = render(run, store=known)
+    assert "not on this page: the run has no draws" in Tree(text).all("section", id="explorer")[0]
+    assert "h-explorer" not in render(run, store=known, explorer=False)
 
 
 def test_failed_run_has_a_page(known: Store, tmp_path: Path) -> None:
@@ -425,7 +459,7 @@ def test_page_appears_whole_or_not_at_all(year_run: Run, known: Store, tmp_path:
     (tmp_path / "file").write_text("")
     with pytest.raises(ArchiveError, match="cannot take"):
         write_page(year_run, tmp_path / "file" / "page.html", store=known, explorer=False)
-    with pytest.raises(DataError, match="no draws"):
+    with pytest.raises(DataError, match="no draws; leave out --scenarios"):
         write_page(small(summary_of(as_of="2026-06-15", theatres=[], spending=[], war=None), tmp_path),
                    tmp_path / "page.html", store=known, scenarios=True, explorer=False)  # fmt: skip
     assert not (tmp_path / "page.html").exists()

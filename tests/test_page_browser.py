@@ -40,7 +40,9 @@ def file(year_run: Run, known: Store, few_futures: None, tmp_path_factory: pytes
     from conftest import QUESTIONS
 
     place = tmp_path_factory.mktemp("page") / "forecast.html"
-    return write_page(year_run, place, store=known, questions=asked(QUESTIONS))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("escalation_forecast.explorer.browser_payload.OUTCOME_DRAWS", 500)
+        return write_page(year_run, place, store=known, questions=asked(QUESTIONS))
 
 
 @pytest.fixture(scope="module")

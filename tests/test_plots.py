@@ -94,7 +94,12 @@ def answers(scale: float = 1.0, name: str = "") -> list[dict[str, Any]]:
     ]
     found += [one(f"war-joining/{name or 'USA'}/12m", 0.012), one("interstate-war/CHN-TWN/12m", 0.02)]
     found += [
-        one(f"arms-race-{kind}/{year}", 0.2 + 0.1 * k, target=str(year), prior_share=None)
+        one(
+            f"arms-race-{kind}/{year}",
+            0.2 + 0.1 * k + 0.03 * (year - 2026),
+            target=str(year),
+            prior_share=None,
+        )
         for k, kind in enumerate((f"regional{name}", "strict"))
         for year in (2026, 2027)
     ]
@@ -301,6 +306,16 @@ def test_pictures_carry_the_text(name: str, every: dict[str, Plot], tmp_path: Pa
     assert Image.open(io.BytesIO(picture)).size[0] > 100
     assert kept == {"alt": plot.alt}
     assert plot.alt in repr(plot)
+
+
+def test_a_notebook_keeps_picture_and_text(every: dict[str, Plot]) -> None:
+    from IPython.core.formatters import DisplayFormatter
+
+    plot = every["plot_skill"]
+    content, about = DisplayFormatter().format(plot)
+    assert Image.open(io.BytesIO(content["image/png"])).format == "PNG"
+    assert about["image/png"] == {"alt": plot.alt}
+    assert content["text/plain"] == f"<Plot: {plot.alt}>"
 
 
 def test_the_same_plot_is_the_same_bytes(tmp_path: Path) -> None:

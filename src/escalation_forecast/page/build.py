@@ -113,14 +113,10 @@ def render(
     known = (store or Store.embedded()).as_of(as_of)
     asked = load_questions() if questions is None else list(questions)
     material = Material(summary, found.folder if found else None, known, asked)
-    updater = None
-    if found is not None and (scenarios or explorer) and (found.folder / archive.POSTERIOR).is_file():
-        from escalation_forecast.update.updater import Updater
-
-        updater = Updater.of(found, store=known, questions=asked)
     content = _content(material, ledger, since)
-    content["scenarios"] = _scenarios(material, updater) if scenarios else []
-    content["explorer"] = _explorer(updater) if explorer else ""
+    updater, reason = _updater(found, known, asked) if scenarios or explorer else (None, "")
+    content["scenarios"] = _scenarios(material, updater, reason) if scenarios else []
+    content["explorer"], content["no_explorer"] = _explorer(updater, reason) if explorer else ("", "")
     content["card"] = Markup(model_card(found or Run(Path(), dict(summary)), known).html())
     return _filled(content)
 
@@ -183,26 +179,40 @@ def cache_folder(run: Run) -> Path:
     return run.folder.parent / CACHE
 
 
-def _scenarios(material: Material, updater: Updater | None) -> list[dict[str, Any]]:
+def _updater(run: Run | None, known: Store, questions: Sequence[Question]) -> tuple[Updater | None, str]:
+    """The run with what its draws need; or why there is none."""
+    from escalation_forecast.update.updater import Updater
+
+    if run is None or not (run.folder / archive.POSTERIOR).is_file():
+        return None, "the run has no draws"
+    try:
+        return Updater.of(run, store=known, questions=questions), ""
+    except DataError as error:
+        return None, str(error).rstrip(".")
+
+
+def _scenarios(material: Material, updater: Updater | None, reason: str) -> list[dict[str, Any]]:
     from escalation_forecast.page.what_if import scenarios
 
     if updater is None:
         raise DataError(
-            f"Run {material.summary['run_id']} has no draws, so no scenario can be put on it; leave out "
-            "--scenarios."
+            f"No scenario can be put on run {material.summary['run_id']}: {reason}; leave out --scenarios."
         )
     return scenarios(material, updater, cache_folder(updater.run))
 
 
-def _explorer(updater: Updater | None) -> Markup | str:
+def _explorer(updater: Updater | None, reason: str) -> tuple[Markup | str, str]:
+    """The explorer, or why the page has none: it is no reason to go without a page."""
     from escalation_forecast.explorer.browser import fragment
 
     if updater is None:
-        return ""
-    text = fragment(updater)
-    if len(text.encode()) > EXPLORER_BYTES:
-        raise DataError(f"The explorer takes {len(text.encode()):,} bytes; leave it out with --no-explorer.")
-    return Markup(text)
+        return "", reason
+    try:
+        text = fragment(updater)
+    except DataError as error:
+        return "", str(error).rstrip(".")
+    size = len(text.encode())
+    return (Markup(text), "") if size <= EXPLORER_BYTES else ("", f"it would take {size:,} bytes")
 
 
 def _unbroken(value: Any) -> Any:
@@ -232,7 +242,8 @@ def _filled(content: Mapping[str, Any]) -> str:
     """The template filled; only the program's own scripts may run."""
     early, code = _text("early.js"), _text("page.js")
     own = [early, code, *safety.scripts_of(str(content["explorer"]))]
-    shown = [item for item in SECTIONS.items() if item[0] != "explorer" or content["explorer"]]
+    wanted = content["explorer"] or content["no_explorer"]
+    shown = [item for item in SECTIONS.items() if item[0] != "explorer" or wanted]
     return environment().get_template("page.html.j2").render(
         **content,
         sections=shown,
