@@ -25,7 +25,7 @@ HEADINGS: Final[dict[str, str]] = {
     "war-joining": "Joining the war in Ukraine",
     "interstate-war": "War of a pair of states",
 }
-SHORT: Final = {"war-joining": "to join it", "interstate-war": "of the pairs"}
+SHORT: Final = {"war-joining": "Likeliest to join", "interstate-war": "Likeliest pair"}
 YEAR: Final = 12
 LEAST: Final = 1e-3  # lightest shade
 # One hue from white, so that it prints in grey as it reads in colour.
@@ -136,8 +136,6 @@ def _alt(table: pd.DataFrame) -> str:
         own = year[year["question"] == question]
         if len(own):
             top = largest(own, own["probability"])
-            said.append(f"{SHORT[question]} {top['route']}, {percent(float(top['probability']))}")
+            said.append(f"{SHORT[question]}: {top['route']}, {percent(float(top['probability']))}")
     driven = int((year["label"] == "prior-driven").sum())
-    return (
-        f"{text} Likeliest {' and '.join(said)}. {driven} of {len(year)} are prior-driven." if said else text
-    )
+    return f"{text} {'; '.join(said)}. {driven} of {len(year)} are prior-driven." if said else text
