@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,8 +15,10 @@ import pytest
 from chromium import chromium
 from escalation_forecast.archive import Run
 from escalation_forecast.page import write_page
+from escalation_forecast.page.serve import Pages, server
 from escalation_forecast.report.layout import percent
 from escalation_forecast.store import Store
+from page_text import LATER, two_runs
 from run_folder import answer, count, quantity
 from whole_run import asked
 
@@ -263,6 +266,35 @@ def test_skip_link_and_visible_focus(browser: Any, file: Path) -> None:
         page.keyboard.press("Tab")
         outline = "getComputedStyle(document.activeElement).outlineStyle"
         assert page.evaluate(outline) == "solid"
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_list_of_runs(browser: Any, tmp_path: Path, size: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    with two_runs(tmp_path) as ledger:
+        web = server(Pages(ledger, make=lambda record, **_: f"page of {record.run_id}"), 0)
+        thread = threading.Thread(target=web.serve_forever)
+        thread.start()
+        width, height = SIZES[size]
+        context = browser.new_context(viewport={"width": width, "height": height})
+        page = context.new_page()
+        said: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        try:
+            page.goto(f"http://127.0.0.1:{web.server_address[1]}/")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert page.locator("table").bounding_box()["width"] > 0.8 * width
+            found = Axe().run(page).response["violations"]
+            assert not [v["id"] for v in found if v["impact"] in ("serious", "critical")]
+            page.click(f"a[href='/runs/{LATER}']")
+            assert page.inner_text("body").strip() == f"page of {LATER}"
+            assert said == []
+        finally:
+            context.close()
+            web.shutdown()
+            web.server_close()
+            thread.join()
 
 
 def test_hostile_run_and_catalogue_execute_nothing(

@@ -122,7 +122,7 @@ class Pages:
 def _program() -> str:
     """The program that makes pages, by its files."""
     found = hashlib.sha256(version("escalation-forecast").encode())
-    for file in sorted(Path(__file__).parent.rglob("*")):
+    for file in sorted(Path(__file__).parents[1].rglob("*")):
         if file.suffix in (".py", ".j2", ".css", ".js"):
             found.update(file.read_bytes())
     return found.hexdigest()
