@@ -272,8 +272,9 @@ def test_skip_link_and_visible_focus(browser: Any, file: Path) -> None:
 def test_list_of_runs(browser: Any, tmp_path: Path, size: str) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
+    icon = "<link rel='icon' href='data:,'>"
     with two_runs(tmp_path) as ledger:
-        web = server(Pages(ledger, make=lambda record, **_: f"page of {record.run_id}"), 0)
+        web = server(Pages(ledger, make=lambda record, **_: icon + f"page of {record.run_id}"), 0)
         thread = threading.Thread(target=web.serve_forever)
         thread.start()
         width, height = SIZES[size]
