@@ -105,7 +105,7 @@ def test_two_copies_of_sdn_csv_give_the_month_between_them(tmp_path: Path) -> No
     assert figure(reading, NAMES, "PRK", "2026-09") == 2
     assert figure(reading, NAMES, "RUS", "2026-09") == 1
     assert figure(reading, NAMES, "IRN", "2026-09") == 0
-    assert reading.skipped[0].startswith("3 entries were added and 1 removed")
+    assert reading.skipped[0].startswith("3 entries added and 1 removed")
     with pytest.raises(DataError, match="compare copies of just before a month and just after it"):
         read_pair(old, new, received=(dt.date(2026, 8, 1), dt.date(2026, 9, 30)))
     with pytest.raises(DataError, match=r"only copies of SDN\.CSV are compared"):

@@ -85,7 +85,7 @@ def counted(listings: Sequence[Listing]) -> Found:
         number for listing in listings for (_, month), number in listing.names.items() if month <= COMPILED_TO
     )
     said.append(
-        f"{plural(before, 'name')} up to {COMPILED_TO} are left out: the series count five senders there."
+        f"Up to {COMPILED_TO}, where the series count five senders: {plural(before, 'name')} left out."
     )
     if not rows:
         said.append(f"No month after {COMPILED_TO} is covered to its end.")

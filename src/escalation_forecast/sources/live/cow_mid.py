@@ -62,8 +62,8 @@ def read(source: Source, received: dt.date) -> Found:
     if not rows:
         raise source.fault("", "it holds no dispute", AGAIN)
     said = (
-        f"{plural(len(keys), 'dispute')} in {plural(rows, 'row')} of {first} to {last} feed no series of the "
-        "catalogue: the ladder is read from incidents, and disputes make the tables of history.",
+        f"{plural(len(keys), 'dispute')} in {plural(rows, 'row')} of {first} to {last}: no series of the "
+        "catalogue, because the ladder is read from incidents; disputes make the tables of history.",
     )
     version = f"{name} {'/'.join(sorted(versions)) or 'without a version'}"
     return Found(empty_observations(), version, received, said)

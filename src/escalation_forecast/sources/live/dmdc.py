@@ -84,7 +84,7 @@ def read(book: Book, received: dt.date) -> Found:
     published = checked_day(book.source, None, received)
     checked_day(book.source, day, received)
     rows = _rows(found, day, published)
-    said = [f"{plural(others, 'row')} of other hosts feed no series of the catalogue."]
+    said = [f"{plural(others, 'row')} of other hosts: no series of the catalogue."]
     if withheld:
         without = ", so that there is no sum of Europe" if set(withheld) & set(EUROPE) else ""
         said.append(f"No figure of {', '.join(withheld)}: withheld, which is not a zero{without}.")

@@ -91,11 +91,11 @@ def listing(source: Source, received: dt.date) -> Listing:
             ahead += 1
         else:
             names[state, f"{published:%Y-%m}"] += 1
-    said = [f"{plural(others, 'name')} under programmes about other targets are not counted."]
+    said = [f"Not counted: {plural(others, 'name')} under programmes about other targets."]
     if undated := len(programmes) - len(first):
-        said.append(f"{plural(undated, 'name')} without a day are not counted.")
+        said.append(f"Not counted: {plural(undated, 'name')} without a day.")
     if ahead:
-        said.append(f"{plural(ahead, 'name')} dated after the list are not counted.")
+        said.append(f"Not counted: {plural(ahead, 'name')} dated after the list.")
     said.append("Vessels and firms under export controls are not on this list.")
     return Listing(SENDER, day, names, tuple(said))
 

@@ -96,7 +96,7 @@ def read(book: Book, received: dt.date) -> Found:
         )
     others = [name for name in columns if name not in wanted and name != "month"]
     skipped = (
-        f"{plural(len(others), 'column')} ({', '.join(others[:4])}, ...) feed no series of the catalogue.",
+        f"{plural(len(others), 'column')} ({', '.join(others[:4])}, ...): no series of the catalogue.",
         f"Months before {FIRST_MONTH} are left out: the series begin then.",
     )
     return Found(stored(rows), f"to {last}", published, skipped)

@@ -103,9 +103,9 @@ def listing(source: Source, received: dt.date) -> Listing:
     if day is None or not entries:
         raise source.fault("", "it has no date of issue or no entry", AGAIN)
     checked_day(source, day, received)
-    said = [f"{plural(others, 'entry', 'entries')} under programmes about other targets are not counted."]
+    said = [f"Not counted: {plural(others, 'entry', 'entries')} under programmes about other targets."]
     if undated:
-        said.append(f"{plural(undated, 'entry', 'entries')} without a date are not counted.")
+        said.append(f"Not counted: {plural(undated, 'entry', 'entries')} without a date.")
     return Listing(SENDER, day, names, tuple(said))
 
 
@@ -163,7 +163,7 @@ def difference(old: Source, new: Source, days: tuple[dt.date, dt.date]) -> Found
     names = Counter((state, f"{first:%Y-%m}") for entry in added for state in after[entry])
     gone = sum(entry not in after for entry in before)
     said = (
-        f"{plural(len(added), 'entry', 'entries')} were added and {gone:,} removed between the copies; "
+        f"{plural(len(added), 'entry', 'entries')} added and {gone:,} removed between the copies; "
         "additions are counted by programme.",
     )
     return counted([Listing(SENDER, end, names, said, first=f"{first:%Y-%m}")])

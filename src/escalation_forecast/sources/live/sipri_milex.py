@@ -260,9 +260,9 @@ def _skipped(book: Book, sheet: Sheet, heading: int, columns: Mapping[int, int])
         for row in range(heading + 1, len(sheet.rows))
         if sheet.text(row, 0) not in NAMES
     )
-    said = [f"Sheet(s) {', '.join(repr(name) for name in other)} feed no series of the catalogue."]
+    said = [f"Sheet(s) {', '.join(repr(name) for name in other)}: no series of the catalogue."]
     if rest:
-        said.append(f"{plural(rest, 'row')} of other states feed no series of the catalogue.")
+        said.append(f"{plural(rest, 'row')} of other states: no series of the catalogue.")
     if min(columns) < FIRST_YEAR:
         said.append(f"Figures before {FIRST_YEAR} are left out: the series begins then.")
     after = [c for c in range(max(columns.values()) + 1, len(sheet.rows[heading])) if sheet.at(heading, c)]

@@ -169,7 +169,7 @@ def _register(source: Source) -> tuple[Held, list[str], list[str]]:
         for year in years:
             if year >= FIRST_YEAR and _told_apart((*dyad, year)):
                 held.setdefault((*dyad, year), NONE_FOUND)
-    left = f"{plural(others, 'delivery', 'deliveries')} between other states feed no series of the catalogue."
+    left = f"{plural(others, 'delivery', 'deliveries')} between other states: no series of the catalogue."
     return held, body.preamble, [left] if others else []
 
 
@@ -224,7 +224,7 @@ def _values(source: Source) -> tuple[Held, list[str], list[str]]:
     if not pairs:
         raise source.fault("", f"no series is about {title.group(1)} of {title.group(2)}", AGAIN)
     held, others = _partners(source, rows, years, pairs)
-    left = f"{plural(others, 'row')} of other states feed no series of the catalogue."
+    left = f"{plural(others, 'row')} of other states: no series of the catalogue."
     return held, lines, [left] if others else []
 
 

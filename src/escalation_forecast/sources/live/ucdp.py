@@ -62,8 +62,8 @@ def read(source: Source, received: dt.date) -> Found:
         raise source.fault("", "it holds no event", AGAIN)
     edition = f"events of {min(months)} to {max(months)}"
     said = [
-        f"{plural(len(seen), 'event')} feed no series of the catalogue: they are candidates, revised later, "
-        "and the war's intensity is read from The Economist and the General Staff."
+        f"{plural(len(seen), 'event')}: no series of the catalogue, because they are candidates that are "
+        "revised later, and the war's intensity is read from The Economist and the General Staff."
     ]
     said += [
         f"Between governments: {name}, {plural(number, 'event')} with {deaths[name]:,} deaths (best)."

@@ -78,7 +78,7 @@ def listing(source: Source, received: dt.date) -> Listing:
         others += not states
         for state in states:
             names[state, f"{listed:%Y-%m}"] += 1
-    said = [f"{plural(others, 'name')} under regimes about other targets are not counted."]
+    said = [f"Not counted: {plural(others, 'name')} under regimes about other targets."]
     if undated := len(regimes) - len(first):
-        said.append(f"{plural(undated, 'name')} without a day are not counted.")
+        said.append(f"Not counted: {plural(undated, 'name')} without a day.")
     return Listing(SENDER, day, names, tuple(said))

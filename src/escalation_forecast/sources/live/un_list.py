@@ -61,5 +61,5 @@ def listing(source: Source, received: dt.date) -> Listing:
             names[state, f"{listed:%Y-%m}"] += 1
     if not seen:
         raise source.fault("", "it holds no name", AGAIN)
-    said = f"{plural(others, 'name')} on lists about other targets are not counted."
+    said = f"Not counted: {plural(others, 'name')} on lists about other targets."
     return Listing(SENDER, day, names, (said,))
