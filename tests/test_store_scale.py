@@ -125,6 +125,12 @@ def test_only_what_begins_after_it_follows_a_series(whole_store: Store) -> None:
         where=whole_store.where[~gone].reset_index(drop=True),
     )
     assert "pla_aircraft_adiz" in {one.series for one in overdue(early.as_of("2021-06-15"))}
+    beside = rows[rows["series"] == "pla_aircraft_adiz"].tail(1).assign(
+        period_start=pd.Timestamp("2022-09-01"), period_end=pd.Timestamp("2022-09-30"),
+        published_at=pd.Timestamp("2022-10-01"),
+    )  # fmt: skip
+    both = whole_store.with_figures(beside, "a figure after the other began")
+    assert "pla_aircraft_adiz" in {one.series for one in overdue(both.as_of("2022-12-01"))}
     alone = whole_store.indicators[whole_store.indicators["indicator"] != "pla_aircraft_all"]
     lone = dataclasses.replace(whole_store, indicators=alone)
     assert "pla_aircraft_adiz" in {one.series for one in overdue(lone.as_of("2022-12-01"))}

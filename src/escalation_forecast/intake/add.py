@@ -83,7 +83,11 @@ def add(
         refused = [one for one in findings if one.level == "refusal" and one.kind not in accept]
         if refused:
             raise DataError("\n".join(one.message for one in refused))
-        prior = loading_prior(coming, mapping.indicator, mapping.loading, folder.path / "priors.toml", day)
+        prior = None
+        if catalogue is not None or found.anything or mapping.loading:
+            prior = loading_prior(
+                coming, mapping.indicator, mapping.loading, folder.path / "priors.toml", day
+            )
         if catalogue is not None:
             _append_row(folder.path / OWN_CATALOGUE, row)
         written = None
