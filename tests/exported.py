@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +43,21 @@ KEPT = {
 }
 
 
-def slim(run: Run, folder: Path) -> Run:
+LEAN = {
+    "posterior": ["phi", "eta", "growth_level"],
+    "sample_stats": ["energy"],
+    "predictions": ["risk", "growth_true"],
+    "observed_data": ["ladder"],
+    "constant_data": ["exposure"],
+    "prior": ["phi"],
+}
+
+
+def slim(run: Run, folder: Path, keep: Mapping[str, list[str]] = KEPT) -> Run:
     """A copy with few variables: most of the time that netCDF takes goes by their number."""
     made = changed(run, folder, lambda _: None)
     groups = {}
-    for name, variables in KEPT.items():
+    for name, variables in keep.items():
         with xr.open_dataset(run.folder / POSTERIOR, engine="h5netcdf", group=name) as data:
             kept = data[variables].load()
         groups[name] = kept.drop_vars([c for c in kept.coords if c not in kept.dims])

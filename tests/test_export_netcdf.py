@@ -14,14 +14,14 @@ import xarray as xr
 from escalation_forecast import archive, export
 from escalation_forecast.archive import Run, load_run
 from escalation_forecast.schema import DataError
-from exported import changed, published, slim, without_wars
+from exported import LEAN, changed, published, slim, without_wars
 
 GROUPS = {"posterior", "paths", "sample_stats", "predictions", "observed_data", "constant_data", "prior"}
 
 
 @pytest.fixture(scope="module")
 def run(year_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return slim(year_run, tmp_path_factory.mktemp("slim") / "run")
+    return slim(year_run, tmp_path_factory.mktemp("slim") / "run", LEAN)
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,7 @@ def same_values(exported: xr.DataTree, stored: xr.DataTree) -> int:
     return count
 
 
+@pytest.mark.slow
 def test_every_value_of_a_whole_run_is_there(year_run: Run, tmp_path: Path) -> None:
     (file,) = export.netcdf(load_run(year_run.folder), tmp_path)
     with opened(file) as ours, year_run.posterior as stored:
@@ -82,6 +83,7 @@ def test_file_says_what_it_holds(made: Path, run: Run) -> None:
         assert tree["paths"]["eta"].encoding["dtype"] == np.int16
 
 
+@pytest.mark.slow
 def test_file_opens_where_this_program_is_not(made: Path) -> None:
     code = (
         "import sys, xarray as xr\n"
@@ -93,7 +95,7 @@ def test_file_opens_where_this_program_is_not(made: Path) -> None:
     assert done.stdout.split("] ")[1].strip() == "True"
 
 
-@pytest.mark.parametrize("thin", [1, 3])
+@pytest.mark.parametrize("thin", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_thinning_keeps_draws_by_their_labels(run: Run, tmp_path: Path, thin: int) -> None:
     (file,) = export.netcdf(run, tmp_path, thin=thin)
     with opened(file) as ours, run.posterior as stored:
@@ -117,6 +119,7 @@ def test_long_paths_are_thinned_when_there_are_many_draws(
         assert both[0].sizes["draw"] == 50
 
 
+@pytest.mark.slow
 def test_paths_beyond_two_bytes_are_kept_as_they_are(run: Run, tmp_path: Path) -> None:
     wide = changed(run, tmp_path / "run", lambda _: None)
     with run.posterior as tree:
