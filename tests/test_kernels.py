@@ -278,3 +278,19 @@ def test_density_is_that_of_the_rows_and_its_gradient_the_finite_difference(kind
                 bumped[k][place] += sign * step
                 pair.append(direct(*bumped))
             assert_allclose(gradient[place], 3.0 * (pair[0] - pair[1]) / (2 * step), rtol=1e-5, atol=1e-6)
+
+
+def test_far_out_a_density_is_not_finite_and_nothing_is_raised() -> None:
+    """Raised inside the sampler an exception would be printed and its draw taken as one that went well."""
+    hopeless = {"reading": 3, "count": 2, "gamma": 0, "share": 2, "student": 2}
+    for kind, position in hopeless.items():
+        density, inputs, _ = DENSITIES[kind]
+        values = inputs()
+        values[position] = np.zeros_like(values[position])
+        if kind == "share":
+            values[-1] = np.zeros_like(values[-1])
+        symbols = [pt.as_tensor_variable(value).type() for value in values]
+        outputs = density(*symbols)
+        program = pytensor.function(symbols, outputs, mode=Mode(linker="numba"), on_unused_input="ignore")
+        found = program(*values)
+        assert not all(np.isfinite(part).all() for part in found), kind

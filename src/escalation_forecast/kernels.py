@@ -112,7 +112,8 @@ class FusedDensity(Op):
 
 @register_funcify_default_op_cache_key(FusedDensity)
 def _numba_fused_density(op: FusedDensity, **_: Any) -> Any:
-    return numba_njit(op.program), op.version
+    # A division by zero far out is infinite, and the draw refused; an exception would be lost in C.
+    return numba_njit(op.program, error_model="numpy"), op.version
 
 
 # A product of factors takes one logarithm in place of many; it is taken before the product can leave the
@@ -358,9 +359,9 @@ def _student_t(x: Any, df: Any, scale: Any) -> tuple[Any, ...]:
     return np.asarray(0.5 * (nu + 1.0) * value), by_x
 
 
-reading_density = FusedDensity("reading", _readings, (0, 1, 2, 3, 5), version=3)
-count_density = FusedDensity("count", _counts, (0, 1, 2, 3, 4, 5), version=3)
-gamma_density = FusedDensity("gamma", _count_gammas, (0,), version=2)
-share_density = FusedDensity("share", _shares, (0, 1, 2, 3), version=3)
-ladder_density = FusedDensity("ladder", _ladder, (0, 1, 2, 3), version=3)
-student_t_density = FusedDensity("student_t", _student_t, (0,), version=2)
+reading_density = FusedDensity("reading", _readings, (0, 1, 2, 3, 5), version=4)
+count_density = FusedDensity("count", _counts, (0, 1, 2, 3, 4, 5), version=4)
+gamma_density = FusedDensity("gamma", _count_gammas, (0,), version=4)
+share_density = FusedDensity("share", _shares, (0, 1, 2, 3), version=4)
+ladder_density = FusedDensity("ladder", _ladder, (0, 1, 2, 3), version=4)
+student_t_density = FusedDensity("student_t", _student_t, (0,), version=4)

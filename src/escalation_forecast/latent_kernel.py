@@ -18,7 +18,7 @@ from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache
 
 numba_njit = numba_basic.numba_njit
 
-VERSION: Final = 1  # of the cache of compiled code: raise it with every change below
+VERSION: Final = 2  # of the cache of compiled code: raise it with every change below
 MONTHS: Final = 12
 BEFORE: Final = 3  # years whose mean is the third part of the flat vector
 
@@ -180,8 +180,8 @@ class LatentPaths(Op):
     """From innovations to what the observations read.
 
     Inputs are ``z`` (latent, month), ``phi`` (latent,), ``share`` and ``scale`` (theatre,), ``steps``
-    (theatre, knot), ``slow_step`` (), ``spillover`` (link,), and positions: ``target`` and ``source`` (link,),
-    and the number of months ``centred``. Outputs are the flat vector of `indicator_rows.Grid`, the
+    (theatre, knot), ``slow_step`` (), ``spillover`` (link,), positions ``target`` and ``source`` (link,), and
+    the number of months ``centred``. Outputs are the flat vector of `indicator_rows.Grid`, the
     autoregressive paths (latent, month), ``centre`` and the last month of the paths (latent,), and the last
     knot (theatre,). Only the first output may be differentiated. No source may be the target of a later link.
     """
@@ -208,12 +208,12 @@ class LatentPaths(Op):
 
 @register_funcify_default_op_cache_key(LatentPaths)
 def _numba_paths(op: LatentPaths, **_: Any) -> Any:
-    return numba_njit(_paths), VERSION
+    return numba_njit(_paths, error_model="numpy"), VERSION
 
 
 @register_funcify_default_op_cache_key(_Adjoint)
 def _numba_adjoint(op: _Adjoint, **_: Any) -> Any:
-    return numba_njit(_adjoint), VERSION
+    return numba_njit(_adjoint, error_model="numpy"), VERSION
 
 
 latent_paths = LatentPaths()

@@ -73,9 +73,9 @@ def guarded(watch: Watch) -> Iterator[None]:
     """Raise `OverBudget` or `Terminated` in the main thread, in the middle of whatever runs.
 
     A thread looks at the clock and the memory twice a second. The sampler, which is not Python, lets signals
-    through and stops its chains. Where nothing can be raised (a finaliser, a callback from C) Python drops the
-    exception; the thread then asks for it again. In another thread than the main one signals cannot be taken:
-    there only `Watch.check` between steps holds.
+    through and stops its chains. Where nothing can be raised (a finaliser, a callback from C) Python drops
+    the exception; the thread then asks for it again. In another thread than the main one signals cannot be
+    taken: there only `Watch.check` between steps holds.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
