@@ -138,6 +138,7 @@ def test_run_without_wars_has_empty_tables_with_their_columns(run: Run, tmp_path
         assert table.schema.equals(TABLES[name].schema())
 
 
+@pytest.mark.slow
 def test_tables_that_the_run_did_not_keep_are_made_from_its_draws(
     made: Path, run: Run, tmp_path: Path
 ) -> None:
