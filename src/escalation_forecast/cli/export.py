@@ -51,9 +51,7 @@ def hub(
     usual = DRAFT if found.summary.get("draft") else MODEL
     named = export.Model(team or TEAM, model or usual)
     _say(
-        _write(
-            export.hub, found, out, file_format=cast(Literal["parquet", "csv"], file_format), model=named
-        ),
+        _write(export.hub, found, out, file_format=cast(Literal["parquet", "csv"], file_format), model=named),
         out,
         json,
     )
