@@ -268,7 +268,12 @@ def add_files(tables: Tables, observations: Path | str | None, indicators: Path 
     problems = list(tables.problems)
     parts, catalogues = [], [Path(indicators)] if indicators is not None else []
     if observations is not None:
-        for file in figure_files(Path(observations)):
+        files = figure_files(Path(observations))
+        if not files:
+            message = "the folder cannot be read as figures, because it holds no CSV file"
+            remedy = "give a file, or the folder that holds them"
+            problems.append(Problem(str(observations), 0, "", message, remedy))
+        for file in files:
             text, found = read_csv(file, str(file), OBSERVATION_COLUMNS)
             parts.append(text)
             problems += found

@@ -13,7 +13,7 @@ from escalation_forecast.cli.common import BAD_INPUT, DataDir, Json, group, read
 from escalation_forecast.cli.intake import To
 from escalation_forecast.cli.output import print_json, print_rows
 
-app = group("Figures coded by hand from a dated report; what is taken back stays in the log.")
+app = group("Code figures by hand from a dated report.")
 
 Series = Annotated[str | None, typer.Option(metavar="NAME", help="Series, as in `data list`.")]
 Unit = Annotated[str | None, typer.Option(metavar="UNIT", help="State, dyad or theatre.")]

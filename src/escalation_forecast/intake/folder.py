@@ -65,7 +65,7 @@ class Folder:
         DataError
             With file and row of what is wrong.
         """
-        return base.with_files(observations=self.path) if self.path.is_dir() else base
+        return base.with_files(observations=self.path) if self.files() else base
 
     def entries(self) -> list[dict[str, Any]]:
         """Lines of the manifest whose files are there, oldest first."""

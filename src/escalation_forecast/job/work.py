@@ -14,6 +14,7 @@ from escalation_forecast.fit import Settings
 from escalation_forecast.job.config import Config
 from escalation_forecast.job.content import Asked, Identity
 from escalation_forecast.schema import DataError
+from escalation_forecast.tables import figure_files
 
 if TYPE_CHECKING:
     from escalation_forecast.ledger import Ledger, RunRecord
@@ -65,8 +66,8 @@ def read(config: Config) -> Asked:
         store = Store.load(config.data.dir) if config.data.dir else Store.embedded()
         if config.data.observations or config.data.indicators:
             store = store.with_files(observations=config.data.observations, indicators=config.data.indicators)
-        if config.data.incoming:
-            store = store.with_files(observations=_incoming(config.data.incoming))
+        if config.data.incoming and (files := _incoming(config.data.incoming)):
+            store = store.with_files(observations=files)
         priors = Priors.default()
         if config.run.priors:
             priors = priors.override(config.run.priors)
@@ -88,10 +89,11 @@ def read(config: Config) -> Asked:
     )
 
 
-def _incoming(folder: Path) -> Path:
+def _incoming(folder: Path) -> Path | None:
+    """The folder, if there is something in it."""
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder; make it, or take `incoming` out of [data].")
-    return folder
+    return folder if figure_files(folder) else None
 
 
 def fit(asked: Asked, settings: Settings, out: Path) -> Run:
