@@ -187,6 +187,10 @@ def test_answers_of_a_question_come_in_one_alert() -> None:
 def test_budget_and_refusal() -> None:
     alert = over_budget("time", 95.4, 90, "fit", DAY)
     assert "used 95.4 of 90 minutes by step `fit`" in alert.message
+    assert "nothing was published" in alert.message
+    late = over_budget("time", 95.4, 90, "explain", DAY, "0123456789abcdef").message
+    assert "nothing was published" not in late
+    assert "run 0123456789abcdef is published" in late
     refused = input_refused("figures.csv, row 3: value `x` is not a number", DAY)
     assert refused.key.startswith("2026-11-27/")
     assert refused.key != input_refused("something else", DAY).key

@@ -151,12 +151,24 @@ def resolved(resolutions: Iterable[Mapping[str, Any]]) -> list[Alert]:
     return [_resolved_alert(question, rows) for question, rows in by_question.items()]
 
 
-def over_budget(what: Literal["time", "memory"], used: float, limit: float, step: str, day: dt.date) -> Alert:
-    """The job went over its minutes or gigabytes; `used` and `limit` in those."""
+def over_budget(
+    what: Literal["time", "memory"], used: float, limit: float, step: str, day: dt.date, published: str = ""
+) -> Alert:
+    """The job went over its minutes or gigabytes; `used` and `limit` in those.
+
+    Parameters
+    ----------
+    published : id of the run that the job had published by then.
+    """
     unit = {"time": "minutes", "memory": "GB of memory"}[what]
     message = (
-        f"The job of {day} used {used:.3g} of {limit:.3g} {unit} by step `{step}` and ended there; nothing "
-        "was published. Raise the budget or find out what takes so much."
+        f"The job of {day} used {used:.3g} of {limit:.3g} {unit} by step `{step}` and ended there; "
+        + (
+            f"run {published} is published, the next job does the rest"
+            if published
+            else "nothing was published"
+        )
+        + ". Raise the budget or find out what takes so much."
     )
     return Alert("budget", f"{what}/{day}", "failure", plain(message))
 

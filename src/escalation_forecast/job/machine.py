@@ -149,7 +149,8 @@ class _Job:
             today, step = dt.date.today(), self.trail.step
             found: list[Any]
             if isinstance(error, OverBudget):
-                found = [alerts.over_budget(error.what, error.used, error.limit, step, today)]
+                out = self.log.run_id if self.new else ""
+                found = [alerts.over_budget(error.what, error.used, error.limit, step, today, out)]
             elif isinstance(error, GateError):
                 as_of = str(self.asked.as_of) if self.asked is not None else None
                 found = alerts.gate_failed({"passed": False, "reasons": error.reasons}, {"as_of": as_of})
