@@ -14,13 +14,13 @@ from scipy.special import expit
 from escalation_forecast.fit import Settings
 from escalation_forecast.indicator_rows import LATENTS
 from escalation_forecast.panel import Panel, build_panel
+from escalation_forecast.replicate import flat_latents
 from escalation_forecast.schema import DataError
 from escalation_forecast.store import Store
 from escalation_forecast.validation import free_sign, latent, predictive
 from escalation_forecast.validation.blocks import BLOCKS, GROUPS, Block, drop, permute
 from escalation_forecast.validation.fits import Lengths, Study, permuted_spending
 from escalation_forecast.validation.markdown import TABLE, bare_page, fill
-from escalation_forecast.replicate import flat_latents
 
 AS_OF = pd.Timestamp("2026-11-22")
 MONTHS = pd.date_range("1990-01-01", "2026-12-01", freq="MS")

@@ -36,8 +36,8 @@ class Settings:
 
     Attributes
     ----------
-    extra_doublings : how often a trajectory is doubled again after it has turned. The slowest parameters go as
-        far in one draw of twice the length as in four, so that fewer draws are made, kept and simulated from.
+    extra_doublings : how often a trajectory is doubled again after it has turned. The slowest parameters go
+        as far in one draw of twice the length as in four, so fewer draws are made, kept and simulated from.
     """
 
     tune: int
