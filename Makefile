@@ -18,7 +18,7 @@ forecast: $(READY)  ## fit the model and print the forecast; options in ARGS="..
 
 .PHONY: test
 test: $(READY)  ## the tests, without the slow ones
-	$(BIN)/pytest -m "not slow" $(ARGS)
+	$(BIN)/pytest -m "not slow" --numprocesses 2 --dist loadfile $(ARGS)
 
 .PHONY: test-slow
 test-slow: $(READY)  ## recovery, calibration and full fits

@@ -253,7 +253,8 @@ def test_a_command_killed_anywhere_leaves_all_or_nothing(
     child.start()
     child.join()
     assert child.exitcode == -signal.SIGKILL
-    assert len(small.with_files(observations=place).observations) in (whole_rows, whole_rows + 7)
+    if list(place.glob("*.csv")):
+        assert len(small.with_files(observations=place).observations) == whole_rows + 7
     take(file, place, small)
     assert len(small.with_files(observations=place).observations) == whole_rows + 7
     assert len((place / "manifest.jsonl").read_text().splitlines()) == 1

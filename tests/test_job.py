@@ -151,7 +151,7 @@ def test_gates_not_passed_twice_is_kept_as_failed_and_published_never(root: Path
     found = job(root, fit=Fit(root / "count", failures=10**6))
     assert found.code == Code.GATE_FAILED
     assert REASON in found.message
-    assert [line.split()[2] for line in fits(root)] == ["300", "300", "600"]
+    assert [line.split()[2] for line in fits(root)] == ["200", "200", "400"]
     with opened(root) as ledger:
         latest = ledger.latest()
         assert latest is not None
@@ -179,17 +179,17 @@ def test_what_did_not_pass_is_not_fitted_again_until_something_changes(root: Pat
 
 
 def test_retry_has_a_longer_warm_up_and_is_the_one_published(root: Path) -> None:
-    found = job(root, fit=Fit(root / "count", failures=300))
+    found = job(root, fit=Fit(root / "count", failures=200))
     assert found.code == Code.PUBLISHED
     with opened(root) as ledger:
         settings = ledger.get(found.run_id).summary["settings"]
         assert ledger.verify() == []
-    assert (settings["tune"], settings["target_accept"]) == (600, 0.95)
+    assert (settings["tune"], settings["target_accept"]) == (400, 0.95)
     assert job(root).code == Code.UNCHANGED
 
 
 def test_no_retry_when_it_is_turned_off(root: Path) -> None:
-    found = job(root, fit=Fit(root / "count", failures=300), retry={"enabled": False})
+    found = job(root, fit=Fit(root / "count", failures=200), retry={"enabled": False})
     assert (found.code, len(fits(root))) == (Code.GATE_FAILED, 1)
 
 
