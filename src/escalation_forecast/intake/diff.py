@@ -86,8 +86,8 @@ def changes(
     """A reading held against everything that an uncut store has.
 
     Dates of publication are made true where the store knows better: a figure that an earlier file of its
-    series (received on the day `earlier` says) did not have came out after that day, and a revision no
-    earlier than the edition that brings it.
+    series (received on the day `earlier` says) did not have came out after that day, a revision no earlier
+    than the edition that brings it, and one under the label of a release that is held not before its receipt.
 
     Parameters
     ----------
@@ -104,6 +104,9 @@ def changes(
     )  # fmt: skip
     exact = rows["exact"] == "both"
     repeated = exact & _equal(rows, "_exact")
+    # Of a release that was changed under its label and is kept whole, what it repeats is kept as well.
+    release = rows["series"].where(rows["series"].isin(RELEASED_WHOLE)) + " " + rows["release"]
+    repeated &= ~release.isin(release[exact & ~repeated].dropna())
     rows = rows.assign(exact=exact)[~repeated].drop(columns=[f"{name}_exact" for name in NUMBERS])
 
     reports = rows["series"].map(kinds).eq("report").to_numpy(bool)
@@ -127,6 +130,8 @@ def changes(
     published = rows["published_at"].where(~(floor > rows["published_at"]), floor)
     late = known & ~reports & (published <= rows["held_at"]) & (day > rows["held_at"])
     published = published.where(~late, day)
+    # Changed under the label that is held: nobody knows since when, so not before it was seen.
+    published = published.where(~(rows["exact"] & ~reports), pd.Timestamp(received))
     rows["published_at"] = published.astype("datetime64[us]")
     older = known & ~reports & (published < rows["held_at"])
     rows["status"] = np.select([reports | ~known, same, older], ["new", "repeated", "older"], "revised")
