@@ -135,12 +135,20 @@ def _row(material: Material, one: Moved, explained: bool) -> dict[str, Any]:
         "error": error_words(one.mcse).removesuffix(" points"),
         "up": why.change >= 0,
         "bars": [
-            {"kind": HEADINGS[k], "value": points(v), "up": v >= 0, "share": abs(v) / most}
+            {"kind": _heading(k, why), "value": points(v), "up": v >= 0, "share": abs(v) / most}
             for k, v in by_kind.items()
             if abs(v) >= LEAST
         ],
         "steps": _steps(material, why) if explained else [],
     }
+
+
+def _heading(kind: str, why: Why) -> str:
+    """What a part of a change is called; what chance did, with how much of that is usual."""
+    if kind != "sampling":
+        return HEADINGS[kind]
+    usual = math.hypot(*(part.mcse for part in why.parts if part.kind == kind))
+    return f"{HEADINGS[kind]} (usual ± {100 * usual:.1f})"
 
 
 def _steps(material: Material, why: Why) -> list[str]:
