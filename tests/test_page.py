@@ -241,7 +241,8 @@ def test_parts_of_an_explained_change(two: Ledger, known: Store) -> None:
     text = render(two.get(LATER), ledger=two, store=known, explorer=False)
     row = next(r for r in Tree(text).all("tr") if "29.0 %" in r)
     for words in ("the date moved −1.0", "new figures +11.0", "sampling (usual ± 0.4) −1.0",
-                  "3 series together", "press (1985-2019 = 100) (gpr_world): +6.0 points (Monte Carlo error 0.4)"):  # fmt: skip
+                  "3 series together",
+                  "press (1985-2019 = 100) (gpr_world): +6.0 points (Monte Carlo error 0.4)"):  # fmt: skip
         assert words in row
     assert "--since" not in row
 

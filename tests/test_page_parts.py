@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -123,6 +124,21 @@ def test_command_writes_the_page_of_a_folder(year_run: Run, tmp_path: Path) -> N
     assert json.loads(result.output) == {"file": str(out), "bytes": out.stat().st_size}
     assert out.stat().st_size < 5_000_000
     assert [f.name for f in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_command_finds_the_run_without_an_archive(
+    year_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What somebody asks for right after the first forecast."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ESCALATION_FORECAST_ARCHIVE", raising=False)
+    own = str(year_run.summary["run_id"])
+    shutil.copytree(year_run.folder, tmp_path / "runs" / own)
+    for options in ([], ["--run", own]):
+        result = CliRunner().invoke(app, ["report", "--out", "page.html", "--no-explorer", *options])
+        assert result.exit_code == 0, result.output
+        assert own in Path("page.html").read_text()
+    assert not Path("runs/archive.sqlite").exists()
 
 
 @pytest.mark.parametrize(("options", "said"), [

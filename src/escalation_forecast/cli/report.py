@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from escalation_forecast.cli.chosen import read_run
 from escalation_forecast.cli.common import (
     NOT_WRITTEN,
     DataDir,
@@ -48,7 +49,11 @@ ExplorerToo = Annotated[
 def report(
     out: Annotated[Path, typer.Option(metavar="FILE", help="The HTML file to write.")],
     run: Annotated[
-        str, typer.Option(metavar="DIR_OR_ID", help="Folder of a run, an id of the archive, or `latest`.")
+        str,
+        typer.Option(
+            metavar="DIR_OR_ID",
+            help="Folder of a run, an id, or `latest`; without an archive --files is looked through.",
+        ),
     ] = "latest",
     since: Annotated[
         str | None,
@@ -84,8 +89,11 @@ def report(
         "explorer": explorer,
     }
     try:
-        with _archive(archive, files, needed=not Path(run).is_dir()) as ledger:
-            found: Any = Path(run) if Path(run).is_dir() else _record(ledger, run)
+        found: Any = Path(run)
+        folder = found.is_dir()
+        with _archive(archive, files, needed=not folder and archive != DEFAULT_ARCHIVE) as ledger:
+            if not folder:
+                found = read_run(run, None, files) if ledger is None else _record(ledger, run)
             file = write_page(found, out, ledger=ledger, **given)
     except ArchiveError as error:
         stop(error, NOT_WRITTEN)
@@ -126,7 +134,7 @@ def serve(
 
 @contextmanager
 def _archive(url: str, files: str, *, needed: bool) -> Iterator[Ledger | None]:
-    """The archive; a folder has a page without one too."""
+    """The archive; a run has a page without one too."""
     file = url.removeprefix(SQLITE)
     if not needed and file != url and not Path(file).exists():
         yield None
@@ -135,10 +143,9 @@ def _archive(url: str, files: str, *, needed: bool) -> Iterator[Ledger | None]:
         yield ledger
 
 
-def _record(ledger: Ledger | None, run: str) -> Any:
+def _record(ledger: Ledger, run: str) -> Any:
     from escalation_forecast.schema import DataError
 
-    assert ledger is not None
     if run != "latest":
         return ledger.get(run)
     found = ledger.latest()
