@@ -134,6 +134,8 @@ def test_command_finds_the_run_without_an_archive(
     monkeypatch.delenv("ESCALATION_FORECAST_ARCHIVE", raising=False)
     own = str(year_run.summary["run_id"])
     shutil.copytree(year_run.folder, tmp_path / "runs" / own)
+    summary = dict(year_run.summary) | {"draft": False, "published": True}
+    (tmp_path / "runs" / own / "summary.json").write_text(json.dumps(summary))
     for options in ([], ["--run", own]):
         result = CliRunner().invoke(app, ["report", "--out", "page.html", "--no-explorer", *options])
         assert result.exit_code == 0, result.output
