@@ -23,6 +23,7 @@ from escalation_forecast.kernels import (
     log_sigmoid_difference,
     reading_density,
     share_density,
+    student_rows_density,
     student_t_density,
     student_t_rows,
 )
@@ -249,11 +250,23 @@ def by_rows_student(x: Any, df: Any, scale: Any) -> float:
     return float((stats.t.logpdf(x, df, scale=scale) - stats.t.logpdf(0.0, df, scale=scale)).sum())
 
 
+def rows_inputs() -> list[np.ndarray]:
+    """Some rows are left out; the products of the others would leave the range of doubles."""
+    rng = np.random.default_rng(9)
+    error, scale = rng.standard_t(2, size=900) * 5, np.exp(rng.normal(size=900) - 1.5)
+    return [error, scale, rng.integers(0, 2, 900).astype(float), np.asarray(4.0)]
+
+
+def by_rows_rows(error: Any, scale: Any, used: Any, df: Any) -> float:
+    return float((used * (stats.t.logpdf(error, df, scale=scale) - stats.t.logpdf(0.0, df))).sum())
+
+
 DENSITIES = {
     "reading": (reading_density, reading_inputs, by_rows_reading),
     "count": (count_density, count_inputs, by_rows_count),
     "gamma": (gamma_density, gamma_inputs, by_rows_gamma),
     "student": (student_t_density, student_inputs, by_rows_student),
+    "rows": (student_rows_density, rows_inputs, by_rows_rows),
     "share": (share_density, share_inputs, by_rows_share),
     "ladder": (ladder_density, ladder_inputs, by_rows_ladder),
 }

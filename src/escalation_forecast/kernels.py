@@ -339,6 +339,32 @@ def _ladder(
     return np.asarray(value), by_first, by_second, by_slope, by_flat
 
 
+def _student_rows(error: Any, scale: Any, used: Any, df: Any) -> tuple[Any, ...]:
+    """`student_t_rows` of errors with a scale each, summed over the rows that are used."""
+    value, tails, scales = 0.0, 1.0, 1.0
+    by_error, by_scale = np.zeros(len(error)), np.zeros(len(error))
+    nu = df.item()
+    per_nu = 1.0 / nu
+    for row in range(len(error)):
+        if used[row] > 0.0:
+            rate = 1.0 / scale[row]
+            z = error[row] * rate
+            tail = 1.0 + z * z * per_nu
+            by_z = -(1.0 + per_nu) * z / tail
+            by_error[row] = by_z * rate
+            by_scale[row] = -(by_z * z + 1.0) * rate
+            tails *= tail
+            scales *= scale[row]
+            if tails > LARGEST:
+                value -= 0.5 * (nu + 1.0) * np.log(tails)
+                tails = 1.0
+            if scales > LARGEST or scales < SMALLEST:
+                value -= np.log(scales)
+                scales = 1.0
+    value -= 0.5 * (nu + 1.0) * np.log(tails) + np.log(scales)
+    return np.asarray(value), by_error, by_scale
+
+
 def _student_t(x: Any, df: Any, scale: Any) -> tuple[Any, ...]:
     """Student-t variables of one kind, without the constant; only ``x`` (row, column) is differentiated."""
     value, tails = 0.0, 1.0
@@ -364,4 +390,12 @@ count_density = FusedDensity("count", _counts, (0, 1, 2, 3, 4, 5), version=4)
 gamma_density = FusedDensity("gamma", _count_gammas, (0,), version=4)
 share_density = FusedDensity("share", _shares, (0, 1, 2, 3), version=4)
 ladder_density = FusedDensity("ladder", _ladder, (0, 1, 2, 3), version=4)
+student_rows_density = FusedDensity("student_rows", _student_rows, (0, 1), version=4)
 student_t_density = FusedDensity("student_t", _student_t, (0,), version=4)
+
+
+def student_t_sum(error: Any, scale: Any, nu: float, used: Any | None = None) -> Any:
+    """Sum of `student_t_rows` of arrays of one shape, over the rows that are ``used``, in one pass."""
+    error, scale = error.ravel(), scale.ravel()
+    used = pt.ones_like(error) if used is None else used.ravel()
+    return student_rows_density(error, scale, used, pt.constant(nu))[0]

@@ -12,7 +12,7 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from escalation_forecast.kernels import ar_filter, student_t_rows
+from escalation_forecast.kernels import ar_filter, student_t_rows, student_t_sum
 from escalation_forecast.model_parts import Draw, mixed_t
 from escalation_forecast.priors import Priors
 from escalation_forecast.spending_panel import LATE_AGES, YEARS_AHEAD, SpendingPanel
@@ -90,7 +90,7 @@ def spending_block(sp: SpendingPanel, data: dict[str, Any], threat: Any, draw: D
     step = persistence[:, None] * gap + reaction * rivals + push
     error = growth[:, 1:] - level[:, 1:] - step[:, :-1]
     both = printed[:, 1:] * printed[:, :-1]
-    pm.Potential("growth_steps", (both * student_t_rows(error, scale[:, 1:], df)).sum())
+    pm.Potential("growth_steps", student_t_sum(error, scale[:, 1:], df, both))
 
     innovation = mixed_t("growth", df, ("state", "year_ahead"))
     columns, last = [], gap[:, n - 1]
@@ -120,8 +120,8 @@ def _revisions(data: dict[str, Any], scale: Any, draw: Draw) -> Any:
     revisions behind it.
     """
     df = draw.constant("revision_df")
-    seen = student_t_rows(data["revision_step"], scale[data["revision_state"]], df)
-    pm.Potential("first_revisions", seen.sum())
+    seen = student_t_sum(data["revision_step"], scale[data["revision_state"]], df)
+    pm.Potential("first_revisions", seen)
 
     chance, size = draw("late_revision_chance"), draw("late_revision_size")
     quiet = data["late_trials"] - data["late_changed"]
@@ -153,4 +153,4 @@ def _announcements(data: dict[str, Any], first_print: Any, unrest: Any, draw: Dr
             scale = pt.sqrt((scale * (1.0 + data["budget_doubt"])) ** 2 + data["budget_half_width"] ** 2)
         else:
             scale = scale * unrest[state, data["programme_year"]]
-        pm.Potential(f"{kind}s", student_t_rows(error, scale, draw.constant("announcement_df")).sum())
+        pm.Potential(f"{kind}s", student_t_sum(error, scale, draw.constant("announcement_df")))
