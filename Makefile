@@ -22,7 +22,7 @@ test: $(READY)  ## the tests, without the slow ones
 
 .PHONY: test-slow
 test-slow: $(READY)  ## recovery, calibration and full fits
-	$(BIN)/pytest -m slow $(ARGS)
+	$(BIN)/pytest -m slow --numprocesses 2 --dist loadfile $(ARGS)
 
 .PHONY: validation
 validation: $(READY)  ## refit the checks of docs/validation.md and fill in its tables, about half an hour

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 from pytensor.compile.mode import Mode
 
 from escalation_forecast.kernels import ar_filter
-from escalation_forecast.latent_kernel import FREE, latent_paths
+from escalation_forecast.latent_kernel import FREE, flat_latents, latent_paths
 from prior_fit import plain
 
 YEARS, THEATRES, CENTRED = 5, 5, 40
@@ -62,7 +62,8 @@ def graph(z: Any, phi: Any, share: Any, scale: Any, steps: Any, slow_step: Any, 
 def test_values_and_gradients_are_those_of_the_graph(mode: Mode) -> None:
     values = inputs()
     symbols = [pt.as_tensor_variable(value).type() for value in values]
-    fused = latent_paths(*symbols, np.array(TARGET), np.array(SOURCE), CENTRED)
+    eta, *others = latent_paths(*symbols, np.array(TARGET), np.array(SOURCE), CENTRED)
+    fused = [flat_latents(eta), *others]
     direct = graph(*symbols)
     weight = pt.constant(np.random.default_rng(2).normal(size=(THEATRES + 1) * (MONTHS + 2 * YEARS)))
     found = []

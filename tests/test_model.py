@@ -19,7 +19,7 @@ from scipy.special import comb, expit, gammaln, logit
 
 from by_hand import Point, risk_by_month, risk_by_year, t_logpdf
 from escalation_forecast.history.stored import read_stored
-from escalation_forecast.model import SPILLOVERS, build_model
+from escalation_forecast.model import SPILLOVERS, build_model, unit_t
 from escalation_forecast.panel import STOCKS, Panel
 from escalation_forecast.priors import Priors
 from escalation_forecast.schema import THEATRES, DataError
@@ -363,3 +363,14 @@ def test_a_freed_prior_becomes_a_parameter(panel: Panel, priors: Priors) -> None
     free = priors.override({"slow_step": {"family": "HalfNormal", "parameters": {"sigma": 0.2}}})
     model = build_model(panel, free)
     assert "slow_step" in {str(rv.name) for rv in model.free_RVs}
+
+
+def test_innovations_are_student_t_of_unit_variance() -> None:
+    with pm.Model(coords={"latent": range(3), "month": range(400)}) as model:
+        z = unit_t("z", 5.0, ("latent", "month"))
+    x = np.random.default_rng(1).standard_t(5, size=(3, 400))
+    expected = stats.t.logpdf(x, 5.0, scale=np.sqrt(0.6)).sum()
+    assert_allclose(model.compile_logp(mode=plain())({"z": x}), expected, rtol=1e-8)
+    drawn = pm.draw(z, 50, random_seed=1)
+    assert drawn.shape == (50, 3, 400)
+    assert abs(drawn.std() - 1.0) < 0.03

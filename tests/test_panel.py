@@ -14,8 +14,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from data_folder import FIGURE, INDICATOR, cells, write
 from escalation_forecast import store as store_module
 from escalation_forecast.indicator_rows import LATENTS
-from escalation_forecast.latent_kernel import latent_paths
-from escalation_forecast.model import CENTRED_MONTHS, build_model
+from escalation_forecast.latent_kernel import flat_latents
+from escalation_forecast.model import build_model
 from escalation_forecast.panel import STOCKS, Panel, build_panel
 from escalation_forecast.priors import Priors
 from escalation_forecast.schema import INDICATOR_COLUMNS, OBSERVATION_COLUMNS, THEATRES, DataError
@@ -121,20 +121,11 @@ def test_one_planted_figure_of_the_future_is_caught(
 # --- places on the grid
 
 
-def flat_of(eta: np.ndarray) -> np.ndarray:
-    """What the observations read, where the latents are the innovations as they are."""
-    n, months = len(THEATRES), eta.shape[1]
-    nothing, links = np.zeros((n, months // 12 + 1)), np.zeros(0, int)
-    given = (eta, np.zeros(n + 1), np.zeros(n), np.ones(n), nothing, 0.0, np.zeros(0), links, links)
-    return np.asarray(latent_paths(*given, CENTRED_MONTHS)[0].eval(mode=plain()))
-
-
 def test_positions_are_months_years_and_three_years_before(panel: Panel) -> None:
     n_months, n_years = len(panel.months), len(panel.years)
     rng = np.random.default_rng(1)
     eta = rng.normal(size=(len(LATENTS), n_months))
-    eta -= eta[:, :CENTRED_MONTHS].mean(axis=1, keepdims=True)
-    flat = flat_of(eta)
+    flat = np.asarray(flat_latents(eta).eval(mode=plain()))
     assert len(flat) == len(LATENTS) * (n_months + 2 * n_years)
     table = pd.DataFrame(eta.T, index=panel.months, columns=list(LATENTS))
     yearly = table.groupby(table.index.year).mean()

@@ -18,7 +18,7 @@ from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache
 
 numba_njit = numba_basic.numba_njit
 
-VERSION: Final = 2  # of the cache of compiled code: raise it with every change below
+VERSION: Final = 3  # of the cache of compiled code: raise it with every change below
 MONTHS: Final = 12
 BEFORE: Final = 3  # years whose mean is the third part of the flat vector
 
@@ -59,62 +59,76 @@ def _paths(
             eta[to, t] += strength * eta[at, t - 1]
     first = centred.item()
     centre = np.empty(n + 1)
-    flat = np.empty((n + 1) * (months + 2 * years))
     for k in range(n + 1):
         total = 0.0
         for t in range(first):
             total += eta[k, t]
         centre[k] = total / first
-        yearly = (n + 1) * months + k * years
-        before = (n + 1) * (months + years) + k * years
+        for t in range(months):
+            eta[k, t] -= centre[k]
+    return eta, path, centre, path[:, months - 1].copy(), knots_end
+
+
+def _flat(eta: Any) -> Any:
+    n, months, years = eta.shape[0], eta.shape[1], eta.shape[1] // MONTHS
+    flat = np.empty(n * (months + 2 * years))
+    for k in range(n):
+        yearly = n * months + k * years
+        before = n * (months + years) + k * years
         for year in range(years):
             total = 0.0
             for t in range(MONTHS * year, MONTHS * (year + 1)):
-                one = eta[k, t] - centre[k]
-                flat[k * months + t] = one
-                total += one
+                flat[k * months + t] = eta[k, t]
+                total += eta[k, t]
             flat[yearly + year] = total / MONTHS
         for year in range(years):
             total = 0.0
             for back in range(1, BEFORE + 1):
                 total += flat[yearly + max(year - back, 0)]
             flat[before + year] = total / BEFORE
-    return flat, path, centre, path[:, months - 1].copy(), knots_end
+    return flat
 
 
-def _adjoint(
-    z: Any, phi: Any, share: Any, scale: Any, steps: Any, slow_step: Any, spillover: Any,
-    target: Any, source: Any, centred: Any, flat: Any, path: Any, centre: Any, by_flat: Any,
-) -> tuple[Any, ...]:  # fmt: skip
-    n, months, years = len(share), z.shape[1], z.shape[1] // MONTHS
-    first = centred.item()
-    by_eta = np.empty(z.shape)
+def _flat_adjoint(eta: Any, by_flat: Any) -> Any:
+    n, months, years = eta.shape[0], eta.shape[1], eta.shape[1] // MONTHS
+    by_eta = np.empty(eta.shape)
     by_year = np.empty(years)
-    for k in range(n + 1):
-        yearly = (n + 1) * months + k * years
-        before = (n + 1) * (months + years) + k * years
+    for k in range(n):
+        yearly = n * months + k * years
+        before = n * (months + years) + k * years
         for year in range(years):
             by_year[year] = by_flat[yearly + year]
         for year in range(years):
             for back in range(1, BEFORE + 1):
                 by_year[max(year - back, 0)] += by_flat[before + year] / BEFORE
-        total = 0.0
         for year in range(years):
             for t in range(MONTHS * year, MONTHS * (year + 1)):
-                one = by_flat[k * months + t] + by_year[year] / MONTHS
-                by_eta[k, t] = one
-                total += one
+                by_eta[k, t] = by_flat[k * months + t] + by_year[year] / MONTHS
+    return by_eta
+
+
+def _adjoint(
+    z: Any, phi: Any, share: Any, scale: Any, steps: Any, slow_step: Any, spillover: Any,
+    target: Any, source: Any, centred: Any, eta: Any, path: Any, centre: Any, given: Any,
+) -> tuple[Any, ...]:  # fmt: skip
+    n, months, years = len(share), z.shape[1], z.shape[1] // MONTHS
+    first = centred.item()
+    by_eta = given.copy()
+    for k in range(n + 1):
+        total = 0.0
+        for t in range(months):
+            total += given[k, t]
         for t in range(first):
             by_eta[k, t] -= total / first
     by_spillover = np.zeros(len(target))
     for link in range(len(target) - 1, -1, -1):
         to, at, strength = target[link], source[link], spillover[link]
         # What a source was when it was read is what it is at the end: none is a target later on.
-        row, middle = at * months, centre[at]
-        total = by_eta[to, 0] * (flat[row] + middle)
+        middle = centre[at]
+        total = by_eta[to, 0] * (eta[at, 0] + middle)
         by_eta[at, 0] += strength * by_eta[to, 0]
         for t in range(1, months):
-            total += by_eta[to, t] * (flat[row + t - 1] + middle)
+            total += by_eta[to, t] * (eta[at, t - 1] + middle)
             by_eta[at, t - 1] += strength * by_eta[to, t]
         by_spillover[link] = total
     by_scale, by_share = np.empty(n), np.empty(n)
@@ -177,13 +191,13 @@ class _Adjoint(Op):
 
 
 class LatentPaths(Op):
-    """From innovations to what the observations read.
+    """From innovations to the latents.
 
     Inputs are ``z`` (latent, month), ``phi`` (latent,), ``share`` and ``scale`` (theatre,), ``steps``
     (theatre, knot), ``slow_step`` (), ``spillover`` (link,), positions ``target`` and ``source`` (link,), and
-    the number of months ``centred``. Outputs are the flat vector of `indicator_rows.Grid`, the
-    autoregressive paths (latent, month), ``centre`` and the last month of the paths (latent,), and the last
-    knot (theatre,). Only the first output may be differentiated. No source may be the target of a later link.
+    the number of months ``centred``. Outputs are the latents and the autoregressive paths behind them
+    (latent, month), ``centre`` and the last month of the paths (latent,), and the last knot (theatre,). Only
+    the first output may be differentiated. No source may be the target of a later link.
     """
 
     __props__ = ()
@@ -192,7 +206,7 @@ class LatentPaths(Op):
         tensors = [pt.as_tensor_variable(value) for value in inputs]
         z = tensors[0]
         vectors = [pt.dvector() for _ in range(3)]
-        return Apply(self, tensors, [pt.dvector(), z.type(), *vectors])
+        return Apply(self, tensors, [z.type(), z.type(), *vectors])
 
     def perform(self, node: Apply, inputs: list[np.ndarray], outputs: list[list[np.ndarray]]) -> None:
         for storage, value in zip(outputs, _paths(*inputs), strict=True):
@@ -206,6 +220,44 @@ class LatentPaths(Op):
         return [[k < FREE] + [False] * (len(node.outputs) - 1) for k in range(len(node.inputs))]
 
 
+class _FlatAdjoint(Op):
+    __props__ = ()
+
+    def make_node(self, eta: Any, by_flat: Any) -> Apply:
+        return Apply(self, [eta, by_flat], [eta.type()])
+
+    def perform(self, node: Apply, inputs: list[np.ndarray], outputs: list[list[np.ndarray]]) -> None:
+        outputs[0][0] = _flat_adjoint(*inputs)
+
+
+class FlatLatents(Op):
+    """From the latents (latent, month) to what the observations read, as `indicator_rows.Grid` has it.
+
+    Monthly values, year means and means of the three years before, in one vector.
+    """
+
+    __props__ = ()
+
+    def make_node(self, eta: Any) -> Apply:
+        return Apply(self, [pt.as_tensor_variable(eta)], [pt.dvector()])
+
+    def perform(self, node: Apply, inputs: list[np.ndarray], outputs: list[list[np.ndarray]]) -> None:
+        outputs[0][0] = _flat(*inputs)
+
+    def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Any]:
+        return [_FlatAdjoint()(inputs[0], cotangents[0])]
+
+
+@register_funcify_default_op_cache_key(FlatLatents)
+def _numba_flat(op: FlatLatents, **_: Any) -> Any:
+    return numba_njit(_flat, error_model="numpy"), VERSION
+
+
+@register_funcify_default_op_cache_key(_FlatAdjoint)
+def _numba_flat_adjoint(op: _FlatAdjoint, **_: Any) -> Any:
+    return numba_njit(_flat_adjoint, error_model="numpy"), VERSION
+
+
 @register_funcify_default_op_cache_key(LatentPaths)
 def _numba_paths(op: LatentPaths, **_: Any) -> Any:
     return numba_njit(_paths, error_model="numpy"), VERSION
@@ -217,3 +269,4 @@ def _numba_adjoint(op: _Adjoint, **_: Any) -> Any:
 
 
 latent_paths = LatentPaths()
+flat_latents = FlatLatents()

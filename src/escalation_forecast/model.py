@@ -14,7 +14,9 @@ import numpy as np
 import pandas as pd
 import pymc as pm
 import pytensor.tensor as pt
+from pymc.logprob.abstract import _logprob
 from pymc.math import logit
+from pytensor.tensor.random.basic import StudentTRV
 
 from escalation_forecast.indicator_rows import LATENTS
 from escalation_forecast.kernels import (
@@ -27,7 +29,7 @@ from escalation_forecast.kernels import (
     share_density,
     student_t_density,
 )
-from escalation_forecast.latent_kernel import latent_paths
+from escalation_forecast.latent_kernel import flat_latents, latent_paths
 from escalation_forecast.model_parts import Draw
 from escalation_forecast.panel import STOCKS, Panel
 from escalation_forecast.priors import Priors
@@ -122,17 +124,24 @@ def model_coords(panel: Panel) -> dict[str, list[Any]]:
     }
 
 
+class _InnovationRV(StudentTRV):
+    """Student-t variables of one kind, whose density is summed in one pass."""
+
+
+class _Innovation(pm.StudentT):
+    rv_op = _InnovationRV()
+
+
+@_logprob.register(_InnovationRV)
+def _innovation_logp(op: Any, values: Any, *inputs: Any, **_: Any) -> Any:
+    (value,), (_, _, nu, mu, sigma) = values, inputs
+    constant = pt.gammaln((nu + 1.0) / 2.0) - pt.gammaln(nu / 2.0) - pt.log(sigma) - 0.5 * pt.log(nu * np.pi)
+    return student_t_density(value - mu, nu, sigma)[0] + value.size * constant
+
+
 def unit_t(name: str, df: float, dims: tuple[str, str]) -> Any:
-    """Student-t innovations of unit variance; their density is summed in one pass."""
-    scale = float(np.sqrt((df - 2.0) / df))
-
-    def logp(value: Any, nu: Any, sigma: Any) -> Any:
-        return student_t_density(value, nu, sigma)[0]
-
-    def random(nu: Any, sigma: Any, rng: np.random.Generator, size: Any) -> Any:
-        return sigma * rng.standard_t(nu, size=size)
-
-    return pm.CustomDist(name, df, scale, logp=logp, random=random, dims=dims)
+    """Student-t innovations of unit variance."""
+    return _Innovation(name, nu=df, mu=0.0, sigma=float(np.sqrt((df - 2.0) / df)), dims=dims)
 
 
 def latent_block(panel: Panel, draw: Draw) -> tuple[Any, Any]:
@@ -154,15 +163,15 @@ def latent_block(panel: Panel, draw: Draw) -> tuple[Any, Any]:
     share, spillover = draw("global_share"), draw("spillover") * pt.ones(len(SPILLOVERS))
     steps = pm.Normal("slow_innovation", 0.0, 1.0, dims=("theatre", "knot"))
     links = [[THEATRES.index(link[end]) for link in SPILLOVERS] for end in (0, 1)]
-    flat, _, centre, last_path, next_level = latent_paths(
+    paths, _, centre, last_path, next_level = latent_paths(
         z, phi, share, scale, steps, draw("slow_step"), spillover, *np.array(links), CENTRED_MONTHS
     )
     pm.Deterministic("centre", centre, dims="latent")
     pm.Deterministic("last_path", last_path, dims="latent")
     pm.Deterministic("next_level", next_level, dims="theatre")
-    shape = (len(LATENTS), len(panel.months))
-    eta = pm.Deterministic("eta", flat[: shape[0] * shape[1]].reshape(shape), dims=("latent", "month"))
-    return eta, flat
+    eta = pm.Deterministic("eta", paths, dims=("latent", "month"))
+    # All that is observed reads these, so that the likelihood is found again from the paths that a run keeps.
+    return eta, flat_latents(paths)
 
 
 def reading_block(panel: Panel, data: dict[str, Any], flat: Any, draw: Draw) -> None:
