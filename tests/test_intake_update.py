@@ -188,10 +188,11 @@ def test_a_release_of_spending_is_kept_whole(small: Store) -> None:
 
 def test_a_release_that_was_changed_under_its_label_is_known_from_its_receipt(whole_store: Store) -> None:
     """And moves the growth that the model reads, from that day on and not before."""
-    held = whole_store.latest("milex_constant", "KOR")
-    last = held["release"].iloc[-1]
+    held = whole_store.latest("milex_constant")
+    last = held["release"].max()
     rows = held[held["release"] == last].copy()
-    rows.loc[rows.index[-1], "value"] *= 1.05
+    korea = rows[rows["unit"] == "KOR"].index
+    rows.loc[korea[-1], "value"] *= 1.05
     found = intake.changes(rows, whole_store, edition=held["published_at"].max().date(), received=DAY)
     assert set(found.rows["published_at"]) == {pd.Timestamp(DAY)}
     assert set(found.rows["release"]) == {f"{last}+{DAY}"}
@@ -206,6 +207,10 @@ def test_a_release_that_was_changed_under_its_label_is_known_from_its_receipt(wh
     before, day_before = growth(whole_store, DAY), DAY - dt.timedelta(days=1)
     assert growth(later, day_before) == growth(whole_store, day_before)
     assert growth(later, DAY) == pytest.approx(before + 100 * np.log(1.05), abs=0.3)
+    prints = build_panel(later.as_of(DAY), pd.Timestamp(DAY)).spending.prints
+    assert not prints.duplicated(["release_year", "pseudo", "state", "year"]).any()
+    others = prints[(prints["state"] == "JPN") & (prints["year"] == prints["year"].max())]
+    assert len(others) == 1
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

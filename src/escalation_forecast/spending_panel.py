@@ -201,7 +201,10 @@ def growth_prints(store: Store) -> pd.DataFrame:
     last = levels.groupby("release")["year"].max()
     frame["release_year"] = frame["release"].map(last).astype("int64") + 1
     frame["age"] = frame["release_year"] - frame["year"]
-    return frame.reset_index(drop=True)
+    # A release that was corrected stands in the place of the one before, which shared its years.
+    day = frame["release"].map(levels.groupby("release")["published_at"].max())
+    newest = day.groupby([frame["release_year"], frame["pseudo"]]).transform("max")
+    return frame[day == newest].reset_index(drop=True)
 
 
 def _newest_release(prints: pd.DataFrame) -> str:
