@@ -202,9 +202,10 @@ def growth_prints(store: Store) -> pd.DataFrame:
     frame["release_year"] = frame["release"].map(last).astype("int64") + 1
     frame["age"] = frame["release_year"] - frame["year"]
     # A release that was corrected stands in the place of the one before, which shared its years.
-    day = frame["release"].map(levels.groupby("release")["published_at"].max())
-    newest = day.groupby([frame["release_year"], frame["pseudo"]]).transform("max")
-    return frame[day == newest].reset_index(drop=True)
+    frame["day"] = levels.groupby("release")["published_at"].transform("max")
+    newest = frame.groupby(["release_year", "pseudo"])["day"].max().rename("newest").reset_index()
+    kept = frame.merge(newest, on=["release_year", "pseudo"], how="left")
+    return kept[kept["day"] == kept["newest"]].drop(columns=["day", "newest"]).reset_index(drop=True)
 
 
 def _newest_release(prints: pd.DataFrame) -> str:
