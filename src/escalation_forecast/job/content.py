@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -34,6 +34,7 @@ class Asked:
     ----------
     store : cut at ``as_of``.
     settings : of the first fit.
+    earlier : the figures as they had come in at a moment, where that can be told.
     """
 
     store: Store
@@ -44,6 +45,7 @@ class Asked:
     questions: Sequence[Question]
     draft: bool
     settings: Settings
+    earlier: Callable[[dt.datetime], Store] | None = None
 
     def digest(self) -> str:
         """SHA-256 of what decides the answers, without building the panel or loading the model.

@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -18,6 +19,7 @@ from escalation_forecast.tables import figure_files
 
 if TYPE_CHECKING:
     from escalation_forecast.ledger import Ledger, RunRecord
+    from escalation_forecast.store import Store
 
 
 class Ids(Protocol):
@@ -66,6 +68,7 @@ def read(config: Config) -> Asked:
         store = Store.load(config.data.dir) if config.data.dir else Store.embedded()
         if config.data.observations or config.data.indicators:
             store = store.with_files(observations=config.data.observations, indicators=config.data.indicators)
+        base = store
         if config.data.incoming and (files := _incoming(config.data.incoming)):
             store = store.with_files(observations=files)
         priors = Priors.default()
@@ -86,7 +89,14 @@ def read(config: Config) -> Asked:
         questions=questions,
         draft=config.run.draft,
         settings=Settings.draft() if config.run.draft else Settings.default(),
+        earlier=partial(_as_received, base, config.data.incoming) if config.data.incoming else None,
     )
+
+
+def _as_received(base: Store, folder: Path, moment: dt.datetime) -> Store:
+    from escalation_forecast.intake import as_received
+
+    return as_received(folder, base, moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC))
 
 
 def _incoming(folder: Path) -> Path | None:
@@ -135,7 +145,14 @@ def explain(
     from escalation_forecast.explain import explain as explained
 
     given: dict[str, Any] = {"store": asked.store, "questions": list(asked.questions), "refit": refit}
-    found = explained(ledger, run.run_id, previous.run_id, **given)
+    try:
+        found = explained(ledger, run.run_id, previous.run_id, **given)
+    except DataError:
+        if asked.earlier is None:
+            raise
+        # Figures that came in later on the day of the earlier run are not what it was made from.
+        before = asked.earlier(previous.created_at)
+        found = explained(ledger, run.run_id, previous.run_id, previous_store=before, **given)
     ledger.put("explanations", found.rows())
     most = found.largest(1)
     return found.words(most[0].answer) if most else f"{len(found.answers)} answers, none of them moved"
