@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from escalation_forecast.cli.runs import SQLITE, Files
+
 if TYPE_CHECKING:
     from escalation_forecast.archive import Run
 
 LATEST: Final = "latest"
-SQLITE: Final = "sqlite:///"
 
 RunOption = Annotated[
     str | None,
@@ -28,7 +29,7 @@ ArchiveOption = Annotated[
         help="Database of the archive that has the run; by default --files is looked through.",
     ),
 ]
-FilesOption = Annotated[str, typer.Option("--files", metavar="DIR", help="Where run folders lie.")]
+FilesOption = Files
 
 
 def read_run(run: str | None, archive: str | None = None, files: str = "runs") -> Run:

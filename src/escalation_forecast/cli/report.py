@@ -22,21 +22,11 @@ from escalation_forecast.cli.common import (
     stop,
 )
 from escalation_forecast.cli.output import print_json
-from escalation_forecast.cli.runs import DEFAULT_ARCHIVE, DEFAULT_FILES, SQLITE, opened
+from escalation_forecast.cli.runs import DEFAULT_ARCHIVE, DEFAULT_FILES, SQLITE, Archive, Files, opened
 
 if TYPE_CHECKING:
     from escalation_forecast.ledger import Ledger
 
-Url = Annotated[
-    str,
-    typer.Option(
-        "--archive",
-        metavar="URL",
-        envvar="ESCALATION_FORECAST_ARCHIVE",
-        help="Database of the archive: sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME.",
-    ),
-]
-Files = Annotated[str, typer.Option("--files", metavar="DIR", help="Where run folders lie.")]
 ScenariosToo = Annotated[
     bool,
     typer.Option("--scenarios/--no-scenarios", help="Compute the scenarios, half a minute the first time."),
@@ -61,7 +51,7 @@ def report(
     ] = None,
     scenarios: ScenariosToo = False,
     explorer: ExplorerToo = True,
-    archive: Url = DEFAULT_ARCHIVE,
+    archive: Archive = DEFAULT_ARCHIVE,
     files: Files = DEFAULT_FILES,
     questions: QuestionsFile = None,
     data: DataDir = None,
@@ -110,7 +100,7 @@ def serve(
     ] = 8765,
     scenarios: ScenariosToo = False,
     explorer: ExplorerToo = True,
-    archive: Url = DEFAULT_ARCHIVE,
+    archive: Archive = DEFAULT_ARCHIVE,
     files: Files = DEFAULT_FILES,
 ) -> None:
     """Show the archive's pages in a browser on this machine.

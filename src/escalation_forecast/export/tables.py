@@ -146,24 +146,9 @@ def _war_steps(run: Run) -> pd.DataFrame:
 
 
 def _theatres(run: Run) -> pd.DataFrame:
-    rows = []
-    for entry in run.summary["theatres"]:
-        trend = entry["trend"]
-        rows.append(
-            {
-                "theatre": entry["theatre"],
-                "label": entry["label"],
-                **entry["now"],
-                **{f"year_ago_{key}": value for key, value in entry["year_ago"].items()},
-                "percentile": entry["percentile"],
-                "change_6m": trend["change_6m"],
-                "change_6m_low": trend["low"],
-                "change_6m_high": trend["high"],
-                "probability_up": trend["probability_up"],
-                **{f"forecast_{key}": value for key, value in entry["forecast"].items()},
-            }
-        )
-    return pd.DataFrame(rows)
+    from escalation_forecast.report.tables import theatre_rows
+
+    return theatre_rows(run.summary["theatres"])
 
 
 def _pushes(run: Run) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -158,8 +158,13 @@ def spending_summaries(paths: xr.Dataset) -> list[dict[str, Any]]:
 
 def theatre_table(paths: xr.Dataset) -> pd.DataFrame:
     """One row per theatre and the global factor: now, a year ago, trend, a year ahead."""
+    return theatre_rows(theatre_summaries(paths))
+
+
+def theatre_rows(entries: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """The same from the entries of `theatre_summaries`, as a run's summary keeps them."""
     rows = []
-    for entry in theatre_summaries(paths):
+    for entry in entries:
         trend = entry["trend"]
         rows.append(
             {
