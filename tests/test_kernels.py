@@ -19,13 +19,14 @@ from escalation_forecast.kernels import (
     ar_filter,
     count_density,
     gamma_density,
+    hurdle_density,
     ladder_density,
-    log_sigmoid_difference,
     reading_density,
     share_density,
-    student_rows_density,
+    stock_density,
     student_t_density,
-    student_t_rows,
+    total_density,
+    weighted_rows,
 )
 from prior_fit import plain
 
@@ -91,38 +92,6 @@ def test_persistence_of_one_gives_running_sums(values: list[float]) -> None:
 
 _X = pt.dmatrix("x")
 RUNNING = pytensor.function([_X], ar_filter(_X, pt.ones(1)), mode=plain())
-
-
-@pytest.mark.parametrize(
-    ("low", "high"),
-    [(-1.0, 1.0), (-50.0, 0.3), (0.3, 50.0), (-800.0, 800.0), (30.0, 31.0), (-31.0, -30.0), (2.0, 2.0001)],
-)
-def test_log_sigmoid_difference_is_the_logistic_interval(low: float, high: float) -> None:
-    found = float(
-        log_sigmoid_difference(pt.constant(np.float64(high)), pt.constant(np.float64(low))).eval(mode=plain())
-    )
-    # The upper tail by symmetry, where the distribution function itself is 1 to the last digit.
-    if low > 0:
-        low, high = -high, -low
-    expected = np.log(stats.logistic.cdf(high) - stats.logistic.cdf(low))
-    assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
-
-
-def test_log_sigmoid_difference_of_a_bound_far_out_has_a_finite_gradient() -> None:
-    high, low = pt.dscalar("high"), pt.dscalar("low")
-    value = log_sigmoid_difference(high, low)
-    program = pytensor.function([high, low], [value, *pytensor.grad(value, [high, low])], mode=plain())
-    for bounds in ((500.0, -2.0), (2.0, -500.0), (500.0, -500.0)):
-        assert np.isfinite(program(*bounds)).all()
-
-
-def test_student_t_is_scipys_up_to_the_constant_of_its_degrees_of_freedom() -> None:
-    rng = np.random.default_rng(3)
-    error, scale = rng.normal(size=50) * 5, rng.gamma(2.0, size=50)
-    for nu in (3.0, 5.0, 40.0):
-        found = student_t_rows(pt.constant(error), pt.constant(scale), nu).eval(mode=plain())
-        expected = stats.t.logpdf(error, nu, scale=scale) - stats.t.logpdf(0.0, nu)
-        assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
 
 
 def reading_inputs() -> list[np.ndarray]:
@@ -250,15 +219,45 @@ def by_rows_student(x: Any, df: Any, scale: Any) -> float:
     return float((stats.t.logpdf(x, df, scale=scale) - stats.t.logpdf(0.0, df, scale=scale)).sum())
 
 
-def rows_inputs() -> list[np.ndarray]:
-    """Some rows are left out; the products of the others would leave the range of doubles."""
+def total_inputs() -> list[np.ndarray]:
+    item = np.array([0, 0, 1, 1, 1], np.int32)
+    return [np.array([3.0, 11.0]), item, np.arange(5.0), np.array([2.0, 1.0, 4.0, 0.0, 3.0])]
+
+
+def by_rows_total(concentration: Any, item: Any, step: Any, weight: Any) -> float:
+    return float(-(weight * np.log(concentration[item] + step)).sum())
+
+
+def hurdle_inputs() -> list[np.ndarray]:
     rng = np.random.default_rng(9)
-    error, scale = rng.standard_t(2, size=900) * 5, np.exp(rng.normal(size=900) - 1.5)
-    return [error, scale, rng.integers(0, 2, 900).astype(float), np.asarray(4.0)]
+    item, index = rng.integers(0, 3, 25).astype(np.int32), rng.integers(0, 8, 25).astype(np.int32)
+    z = rng.integers(0, 2, 25).astype(float)
+    return [np.array([-0.4, 2.0, -30.0]), np.asarray(0.6), rng.normal(size=8), item, index, z]
 
 
-def by_rows_rows(error: Any, scale: Any, used: Any, df: Any) -> float:
-    return float((used * (stats.t.logpdf(error, df, scale=scale) - stats.t.logpdf(0.0, df))).sum())
+def by_rows_hurdle(intercept: Any, loading: Any, flat: Any, item: Any, index: Any, z: Any) -> float:
+    return float(stats.bernoulli.logpmf(z, special.expit(intercept[item] + loading * flat[index])).sum())
+
+
+def stock_inputs() -> list[np.ndarray]:
+    """Narrow and wide intervals, open ones, and one far from the stock."""
+    rng = np.random.default_rng(10)
+    path, miss = rng.normal(size=(2, 6)), 0.1 * rng.normal(size=(2, 6))
+    low = np.array([-1.0, -50.0, 0.3, -800.0, 6.0, 2.0, -7.0])
+    high = np.array([1.0, 0.3, 50.0, 800.0, 7.0, 2.0001, -6.5])
+    stock, month = np.array([0, 1, 1, 0, 0, 1, 0], np.int32), np.array([0, 5, 2, 3, 1, 1, 4], np.int32)
+    source = np.array([0, 1, 2, 2, 1, 0, 0], np.int32)
+    return [path, miss, np.array([0.0, 0.3, -0.2]), np.asarray(0.25), stock, month, source, low, high]
+
+
+def by_rows_stock(path: Any, miss: Any, body: Any, noise: Any, *rows: Any) -> float:
+    stock, month, source, low, high = rows
+    reported = (path + miss)[stock, month] + body[source]
+    low, high = (low - reported) / noise, (high - reported) / noise
+    # The upper tail by symmetry, where the distribution function itself is 1 to the last digit.
+    flip = low > 0
+    low, high = np.where(flip, -high, low), np.where(flip, -low, high)
+    return float(np.log(stats.logistic.cdf(high) - stats.logistic.cdf(low)).sum())
 
 
 DENSITIES = {
@@ -266,7 +265,9 @@ DENSITIES = {
     "count": (count_density, count_inputs, by_rows_count),
     "gamma": (gamma_density, gamma_inputs, by_rows_gamma),
     "student": (student_t_density, student_inputs, by_rows_student),
-    "rows": (student_rows_density, rows_inputs, by_rows_rows),
+    "total": (total_density, total_inputs, by_rows_total),
+    "hurdle": (hurdle_density, hurdle_inputs, by_rows_hurdle),
+    "stock": (stock_density, stock_inputs, by_rows_stock),
     "share": (share_density, share_inputs, by_rows_share),
     "ladder": (ladder_density, ladder_inputs, by_rows_ladder),
 }
@@ -307,3 +308,17 @@ def test_far_out_a_density_is_not_finite_and_nothing_is_raised() -> None:
         program = pytensor.function(symbols, outputs, mode=Mode(linker="numba"), on_unused_input="ignore")
         found = program(*values)
         assert not all(np.isfinite(part).all() for part in found), kind
+
+
+@pytest.mark.parametrize("mode", modes())
+def test_weighted_rows_are_the_product(mode: Mode) -> None:
+    rng = np.random.default_rng(11)
+    weight, x, pull = rng.normal(size=(3, 5)) * rng.integers(0, 2, (3, 5)), *rng.normal(size=(2, 5, 7))
+    given = pt.dmatrix("x")
+    product = weighted_rows(weight, given)
+    program = pytensor.function(
+        [given], [product, pytensor.grad((product * (weight @ pull)).sum(), given)], mode=mode
+    )
+    found = program(x)
+    assert_allclose(found[0], weight @ x, rtol=1e-12)
+    assert_allclose(found[1], weight.T @ (weight @ pull), rtol=1e-12)

@@ -15,9 +15,9 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from escalation_forecast import pipeline, run_files
+from escalation_forecast import archive, pipeline, run_files
 from escalation_forecast.archive import ArchiveError, Run, load_run
-from escalation_forecast.fit import ConvergenceError, Diagnostics, Worst
+from escalation_forecast.fit import WARM_TUNE, ConvergenceError, Diagnostics, Settings, Worst
 from escalation_forecast.model import MODEL_VERSION, build_model
 from escalation_forecast.panel import build_panel
 from escalation_forecast.prior_spec import FAMILIES, PriorSpec
@@ -63,7 +63,9 @@ def trace(store: Store) -> xr.DataTree:
     counts = dict.fromkeys(("depth", "n_steps"), np.ones(shape, np.uint64))
     numbers = {name: rng.normal(size=shape) for name in ("energy", "logp", "step_size")}
     health = {name: (("chain", "draw"), values) for name, values in (flags | counts | numbers).items()}
-    return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": xr.Dataset(health, coords=index)})
+    start = xr.Dataset({"phi_global": ("row", np.arange(34.0))})
+    groups = {"posterior": posterior, "sample_stats": xr.Dataset(health, coords=index), "start": start}
+    return xr.DataTree.from_dict(groups)
 
 
 class Sampler:
@@ -118,7 +120,8 @@ def test_run_has_every_file(run: Run) -> None:
     plots = {"latent.png", "spending.png", "questions.png", "indicators.png"}
     draws = {"draws_theatres.parquet", "draws_spending.parquet"}
     found = {file.name for file in run.folder.iterdir()}
-    assert found == tables | plots | draws | {"summary.json", "posterior.nc", "priors.toml", "model_card.md"}
+    others = {"summary.json", "posterior.nc", "start.nc", "priors.toml", "model_card.md"}
+    assert found == tables | plots | draws | others
     assert run.folder.name == run.summary["run_id"]
 
 
@@ -211,6 +214,75 @@ def test_sampler_that_cannot_start_is_kept_as_failed(
         short(store, tmp_path, draft=True)
     (folder,) = tmp_path.iterdir()
     assert load_run(folder).summary["diagnostics"]["reasons"] == ["The sampler could not run."]
+
+
+class Startable:
+    """A program that says what it was started from."""
+
+    def __init__(self) -> None:
+        self.starts: list[xr.Dataset] = []
+
+    def start_at(self, start: xr.Dataset) -> Startable:
+        self.starts.append(start)
+        return self
+
+
+@pytest.fixture
+def startable(sampler: Sampler, monkeypatch: pytest.MonkeyPatch) -> Startable:
+    program = Startable()
+    monkeypatch.setattr("escalation_forecast.compile.compile_model", lambda _: program)
+    monkeypatch.setattr(pipeline, "diagnose", lambda *_: PASSED)
+    return program
+
+
+def test_a_fit_starts_from_the_newest_run_of_before_that_was_published(
+    store: Store, sampler: Sampler, startable: Startable, tmp_path: Path
+) -> None:
+    first = short(store, tmp_path, start_from_last=True)
+    assert startable.starts == []
+    assert first.summary["started_from"] is None
+    short(store, tmp_path, draft=True, seed=5)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / archive.START).write_bytes(b"torn")
+    second = short(store, tmp_path, seed=2, start_from_last=True)
+    assert second.summary["started_from"] == first.summary["run_id"]
+    assert startable.starts[0]["phi_global"].values.tolist() == list(range(34))
+    # What was not known yet on the day is not started from, nor is it asked for without being told.
+    earlier = short(store, tmp_path, as_of=dt.date(2026, 5, 15), start_from_last=True)
+    assert earlier.summary["started_from"] is None
+    assert short(store, tmp_path, seed=3).summary["started_from"] is None
+    (first.folder / archive.START).write_bytes(b"torn")
+    (second.folder / archive.START).unlink()
+    third = short(store, tmp_path, seed=4, start_from_last=True)
+    assert third.summary["started_from"] not in (first.summary["run_id"], second.summary["run_id"])
+
+
+@pytest.mark.parametrize("way", ["stuck", "cannot start"])
+def test_a_fit_that_fails_from_the_last_run_is_made_again_from_the_priors(
+    way: str,
+    store: Store,
+    trace: xr.DataTree,
+    sampler: Sampler,
+    startable: Startable,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    short(store, tmp_path)
+    asked: list[int] = []
+
+    def sampled(_: Any, settings: Any, *__: Any) -> xr.DataTree:
+        asked.append(settings.tune)
+        if way == "cannot start" and len(asked) == 1:
+            raise ConvergenceError("The sampler could not run.")
+        return trace
+
+    found = iter([STUCK, PASSED] if way == "stuck" else [PASSED])
+    monkeypatch.setattr(pipeline, "sample", sampled)
+    monkeypatch.setattr(pipeline, "diagnose", lambda *_: next(found))
+    run = short(store, tmp_path, seed=2, start_from_last=True)
+    assert asked == [WARM_TUNE, Settings.default().tune]
+    assert (run.summary["published"], run.summary["started_from"]) == (True, None)
+    assert run.summary["diagnostics"]["passed"]
 
 
 @pytest.mark.parametrize(

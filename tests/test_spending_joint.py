@@ -205,7 +205,7 @@ def test_a_table_that_begins_late_has_a_program_with_the_latent(
 
     def compiled(model: pm.Model) -> SimpleNamespace:
         built.append(model)
-        return SimpleNamespace(shared_var_keys={})
+        return SimpleNamespace(data={})
 
     monkeypatch.setattr("escalation_forecast.compile.compile_model", compiled)
     monkeypatch.setattr(spending_joint, "_PROGRAMS", {})

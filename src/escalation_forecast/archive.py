@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import io
 import json
@@ -28,6 +29,7 @@ SUMMARY: Final = "summary.json"
 SUMMARY_VERSION: Final = "1"
 """Version of what a summary holds, see docs/schemas; not part of what decides a run's id."""
 POSTERIOR: Final = "posterior.nc"
+START: Final = "start.nc"
 LEFTOVER: Final = re.compile(rf"\.[0-9a-f]{{{ID_LENGTH}}}(\.failed)?\.partial-\d+")
 LEFTOVER_SECONDS: Final = 24 * 3600.0
 # Paths of latents, by far the biggest arrays, are stored to the nearest 1/256: far below Monte Carlo
@@ -36,6 +38,7 @@ ROUNDED: Final = ("eta", "risk", "global_risk", "growth_level", "growth_scale")
 # Their history is eta on the reference scale and is not stored twice.
 FROM_ETA: Final = ("risk", "global_risk")
 STEP: Final = 1 / 256
+NEWEST: Final = 20  # runs that are looked at for one to start from
 
 
 class ArchiveError(OSError):
@@ -266,6 +269,48 @@ def write_posterior(groups: Mapping[str, xr.Dataset], file: Path) -> Path:
     tree.to_netcdf(buffer, engine="h5netcdf", encoding=encoding)
     file.write_bytes(buffer.getvalue())
     return file
+
+
+def write_start(start: xr.Dataset, file: Path) -> Path:
+    """Write what a later fit may start from (`program.Layout.kept`)."""
+    buffer = io.BytesIO()
+    packed = {name: {"zlib": True, "complevel": 4, "shuffle": True} for name in start.data_vars}
+    start.to_netcdf(buffer, engine="h5netcdf", encoding=packed)
+    file.write_bytes(buffer.getvalue())
+    return file
+
+
+def read_start(folder: Path) -> xr.Dataset | None:
+    """What a fit left to start from; None where there is none, or it cannot be read."""
+    try:
+        return xr.load_dataset(folder / START, engine="h5netcdf")
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def newest_start(out: Path, model_version: str, day: dt.date) -> tuple[str, xr.Dataset] | None:
+    """Id and start of the newest published run in a folder, of that version and as of that day or before."""
+    runs = sorted(out.glob(f"*/{START}"), key=_changed_at, reverse=True)
+    for file in runs[:NEWEST]:
+        try:
+            summary = load_run(file.parent).summary
+        except DataError:
+            continue
+        fits = summary.get("published") is True and summary.get("model_version") == model_version
+        if (
+            fits
+            and str(summary.get("as_of")) <= day.isoformat()
+            and (start := read_start(file.parent)) is not None
+        ):
+            return str(summary["run_id"]), start
+    return None
+
+
+def _changed_at(file: Path) -> float:
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _compact(data: xr.Dataset) -> xr.Dataset:

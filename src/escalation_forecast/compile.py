@@ -1,71 +1,146 @@
-"""Compile the joint model for nutpie so that a second process starts in seconds.
+"""Compile a model for nutpie so that the first process starts in seconds and the next at once.
 
 ``nutpie.compile_pymc_model`` links PyTensor's function into a C callback of its own, and LLVM then
 optimises the whole program again in every process. Here the callback calls PyTensor's function
-through its address, so the function comes from PyTensor's disk cache as it is.
+through its address, so the function comes from PyTensor's disk cache as it is. The sampler stores its
+vectors as they are; what the model makes of them is found after sampling, many draws at a time
+(`program.Expansion`), and needs no machine code.
 """
 
 from __future__ import annotations
 
 import os
+import types
 import warnings
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 import pymc as pm
+import xarray as xr
 from pymc.initial_point import make_initial_point_fn
 
+from escalation_forecast.program import NUMBERS, POSITION, SCALE, Expansion, Layout
 
-def compile_model(model: pm.Model) -> Any:
-    """A ``nutpie`` model whose density and expansion are PyTensor's cached functions.
+# What nutpie stores: the vector itself.
+VECTOR: Final = "vector"
+PLACE: Final = "place"
+
+
+@dataclass(frozen=True)
+class Program:
+    """A model that nutpie can sample, with its data.
+
+    Attributes
+    ----------
+    sampler : nutpie.compile_pymc.CompiledPyMCModel
+        Its draws are vectors of the layout.
+    data : what the model's ``pm.Data`` hold, by name.
+    """
+
+    layout: Layout
+    sampler: Any
+    data: dict[str, np.ndarray]
+
+    @property
+    def n_dim(self) -> int:
+        """Length of the vector that the sampler moves."""
+        return self.layout.size
+
+    def with_data(self, **values: Any) -> Program:
+        """The same program with other data.
+
+        Raises
+        ------
+        KeyError
+            For a name that the model does not have.
+        """
+        if unknown := set(values) - set(self.data):
+            raise KeyError(f"the model has no data named {', '.join(sorted(unknown))}")
+        data = self.data | {n: _frozen(v, self.data[n].dtype) for n, v in values.items()}
+        read = {variable.name for variable in self.sampler.shared_var_keys}
+        updates = {name: data[name] for name in values if name in read}
+        sampler = self.sampler.with_data(**updates, **{NUMBERS: self.layout.numbers(data)})
+        return replace(self, sampler=sampler, data=data)
+
+    def start_at(self, kept: xr.Dataset) -> Program:
+        """The same program, started from what another fit left (`Layout.kept`).
+
+        Chains start at draws of that fit, and the vector is measured from its means in its standard
+        deviations, so that the sampler finds all scales near one. The posterior is the same.
+        """
+        position, scale, draws = self.layout.found_again(kept)
+        held = self.sampler.with_data(**{POSITION: position, SCALE: scale})
+
+        def start(seed: Any) -> np.ndarray:
+            k = np.random.default_rng(int(seed)).integers(len(draws))
+            return np.asarray((draws[k] - position) / scale)
+
+        return replace(self, sampler=replace(held, initial_point_func=start))
+
+    def unconstrained(self, vectors: np.ndarray) -> np.ndarray:
+        """PyMC's unconstrained vectors (..., n_dim) of those that the sampler drew."""
+        held = {v.name: self.sampler.shared_data[key] for v, key in self.sampler.shared_var_keys.items()}
+        return np.asarray(held[POSITION] + held[SCALE] * vectors)
+
+    def expand(self, vectors: np.ndarray, names: Sequence[str]) -> xr.Dataset:
+        """What the model names at vectors (chain, draw, n_dim) of the sampler."""
+        return Expansion(self.layout, names)(self.unconstrained(vectors), self.data)
+
+
+def compile_model(model: pm.Model) -> Program:
+    """The program of a model.
 
     Parameters
     ----------
     model : pymc.Model
-
-    Returns
-    -------
-    nutpie.compile_pymc.CompiledPyMCModel
-        Takes ``with_data`` like one from ``nutpie.compile_pymc_model``.
+        All its data are vectors, so that other data, of other lengths too, need no new program.
     """
     from nutpie import compile_pymc as nutpie_pymc
+    from pymc.pytensorf import compile as compile_pymc
 
+    layout = Layout(model)
+    data = {name: _frozen(variable.get_value()) for name, variable in layout.data.items()}
+    value, gradient, (vector, *added) = layout.density()
+    logp = compile_pymc([vector], [value, gradient], mode="NUMBA")
+    logp.trust_input = True
+
+    shared = list(dict.fromkeys([*added, *logp.get_shared()]))
+    keys = {variable: f"shared_{position}" for position, variable in enumerate(shared)}
+    held = {keys[v]: _frozen(v.get_value()) for v in shared}
     start = make_initial_point_fn(
         model=model, default_strategy="support_point", jitter_rvs=set(model.free_RVs), return_transformed=True
     )
-    n_dim, n_expanded, logp, expand, initial_point, shapes, transformed = nutpie_pymc._make_functions(
-        model,
-        mode="NUMBA",
-        compute_grad=True,
-        join_expanded=True,
-        pymc_initial_point_fn=nutpie_pymc._wrap_with_lock(start),
-    )
-    shared = list(dict.fromkeys([*logp.get_shared(), *expand.get_shared()]))
-    keys = {variable: f"shared_{position}" for position, variable in enumerate(shared)}
-    values = {keys[v]: _frozen(v.get_value()) for v in shared}
-    user_data = nutpie_pymc.make_user_data(keys, values)
-
-    compiled_logp = _callback(logp, keys, values, _LOGP_SOURCE, n_dim, n_dim)
-    compiled_expand = _callback(expand, keys, values, _EXPAND_SOURCE, n_dim, n_expanded)
-    dims, coords = nutpie_pymc._prepare_dims_and_coords(model, shapes, transformed)
-    return nutpie_pymc.CompiledPyMCModel(
-        _n_dim=n_dim,
-        dims=dims,
-        _coords=coords,
-        _shapes={name: tuple(shape) for name, _, shape in zip(*shapes, strict=True)},
-        compiled_logp_func=compiled_logp,
-        compiled_expand_func=compiled_expand,
-        initial_point_func=initial_point,
-        shared_data=values,
+    names = [str(model.rvs_to_values[rv].name) for rv in model.free_RVs]
+    n = layout.size
+    sampler = nutpie_pymc.CompiledPyMCModel(
+        _n_dim=n,
+        dims={VECTOR: (PLACE,)},
+        _coords={PLACE: pd.RangeIndex(n)},
+        _shapes={VECTOR: (n,)},
+        compiled_logp_func=_callback(logp, keys, held, n),
+        compiled_expand_func=_copy(n),
+        initial_point_func=_flat_point(nutpie_pymc._wrap_with_lock(start), names),
+        shared_data=held,
         shared_var_keys=keys,
-        user_data=user_data,
-        n_expanded=n_expanded,
-        shape_info=shapes,
+        user_data=nutpie_pymc.make_user_data(keys, held),
+        n_expanded=n,
+        shape_info=([VECTOR], [slice(0, n)], [(n,)]),
         logp_func=logp,
-        expand_func=expand,
-        reparameterized_names=transformed,
+        expand_func=None,
+        reparameterized_names=[],
     )
+    return Program(layout, sampler, data).with_data()
+
+
+def _flat_point(point: Callable[[Any], dict[str, np.ndarray]], names: Sequence[str]) -> Callable[[Any], Any]:
+    def flat(seed: Any) -> np.ndarray:
+        found = point(seed)
+        return np.concatenate([np.ravel(found[name]) for name in names]).astype(float)
+
+    return flat
 
 
 _LOGP_SOURCE = """
@@ -76,32 +151,35 @@ def callback(dim, x_, out_, value_, data_):
     pointers = carray(data_, ({n_pointers},), uint64)
     value, grad = program(x{arrays})
     carray(value_, ())[()] = value.item()
-    out = carray(out_, ({n_out},))
+    out = carray(out_, ({n_dim},))
     finite = True
-    for i in range({n_out}):
+    for i in range({n_dim}):
         out[i] = grad[i]
         finite &= isfinite(grad[i])
     if not finite:
         return 3
     return 0 if isfinite(value.item()) else 4
 """
-_EXPAND_SOURCE = """
+_COPY_SOURCE = """
 def callback(dim, expanded, x_, out_, data_):
-    if dim != {n_dim} or expanded != {n_out}:
-        return -1
-    x = carray(x_, ({n_dim},))
-    pointers = carray(data_, ({n_pointers},), uint64)
-    (values,) = program(x{arrays})
-    out = carray(out_, ({n_out},))
-    for i in range({n_out}):
-        out[i] = values[i]
+    x, out = carray(x_, ({n_dim},)), carray(out_, ({n_dim},))
+    for i in range({n_dim}):
+        out[i] = x[i]
     return 0
 """
 
 
-def _callback(
-    function: Any, keys: dict[Any, str], values: dict[str, np.ndarray], source: str, n_dim: int, n_out: int
-) -> Any:
+def _copy(n_dim: int) -> Any:
+    """The C callback that stores a draw as it is."""
+    import numba
+
+    scope: dict[str, Any] = {"carray": numba.carray}
+    exec(compile(_COPY_SOURCE.format(n_dim=n_dim), "<callback>", "exec"), scope)
+    double, size = numba.types.CPointer(numba.types.double), numba.types.uint64
+    return numba.cfunc(numba.types.int64(size, size, double, double, numba.types.voidptr))(scope["callback"])
+
+
+def _callback(function: Any, keys: dict[Any, str], values: dict[str, np.ndarray], n_dim: int) -> Any:
     """The C callback that nutpie's sampler calls: reads the data pointers, calls the program.
 
     nutpie's own callback does the same, but its generic way of unpacking the data takes numba longer
@@ -132,19 +210,17 @@ def _callback(
         "program": _by_address(function, types),
         **{f"dtype{i}": array.dtype.type for i, array in enumerate(arrays)},
     }
-    text = source.format(n_dim=n_dim, n_out=n_out, n_pointers=3 * len(order), arrays=terms)
+    text = _LOGP_SOURCE.format(n_dim=n_dim, n_pointers=3 * len(order), arrays=terms)
     exec(compile(text, "<callback>", "exec"), scope)
     double = numba.types.CPointer(numba.types.double)
-    sizes = (numba.types.uint64,) * (1 if source is _LOGP_SOURCE else 2)
-    pointers = (double,) * (3 if source is _LOGP_SOURCE else 2)
-    signature = numba.types.int64(*sizes, *pointers, numba.types.voidptr)
+    signature = numba.types.int64(numba.types.uint64, double, double, double, numba.types.voidptr)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=numba.NumbaWarning)
         return numba.cfunc(signature)(scope["callback"])
 
 
-def _frozen(value: Any) -> np.ndarray:
-    array = np.array(value, order="C", copy=True)
+def _frozen(value: Any, dtype: Any = None) -> np.ndarray:
+    array = np.array(value, dtype, order="C", copy=True)
     array.flags.writeable = False
     return array
 
@@ -152,27 +228,22 @@ def _frozen(value: Any) -> np.ndarray:
 def _by_address(function: Any, argument_types: tuple[Any, ...]) -> Any:
     """A first-class numba function that calls the compiled program through its address.
 
-    PyTensor's entry point takes ``*args``, which has no such address; an entry with named arguments
-    is generated beside it and cached under PyTensor's own key.
+    PyTensor's entry point takes ``*args``, which has no such address; and one more function around the
+    program would have LLVM go over all of it again. So the program itself is compiled with an entry for C,
+    and cached under PyTensor's own key.
     """
     from numba.core.types.function_type import WrapperAddressProtocol
-    from pytensor.link.numba.cache import (
-        CACHED_SRC_FUNCTIONS,
-        NUMBA_CACHE_PATH,
-        compile_numba_function_src,
-    )
+    from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS, NUMBA_CACHE_PATH
     from pytensor.link.numba.dispatch.basic import numba_njit
 
     entry = function.vm.jit_fn.py_func
     key = CACHED_SRC_FUNCTIONS.get(entry)
-    names = ", ".join(f"a{i}" for i in range(len(argument_types)))
-    source = f"def entry_by_address({names}):\n    return jitable_func({names})\n"
-    named = compile_numba_function_src(
-        source,
-        "entry_by_address",
-        global_env={"jitable_func": entry.__globals__["jitable_func"], "__name__": __name__},
-        cache_key=None if key is None else f"{key}_by_address",
-    )
+    program = entry.__globals__["jitable_func"].py_func
+    # PyTensor keeps the source in a file of a random name, which would be part of the name on disk.
+    code = program.__code__.replace(co_filename="<string>")
+    named = types.FunctionType(code, program.__globals__, program.__name__, program.__defaults__)
+    if key is not None:
+        CACHED_SRC_FUNCTIONS[named] = f"{key}_by_address"
     dispatcher = numba_njit(named, final_function=True, no_cpython_wrapper=True, cache=key is not None)
     if key is not None and not any(NUMBA_CACHE_PATH.glob(f"*{key}_by_address*.nbi")):
         _apart(lambda: dispatcher.compile(argument_types))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -21,6 +21,7 @@ OTHER: Final = (
 MIN_ESS: Final = 400.0
 MIN_E_BFMI: Final = 0.3
 TAILS: Final = (0.05, 0.95)
+WARM_TUNE: Final = 60
 KEPT_STATS: Final = ("diverging", "energy", "logp", "depth", "n_steps", "step_size", "maxdepth_reached")
 # What sampling moves in place of the quantities of interest.
 INNOVATIONS: Final = "innovation"
@@ -56,6 +57,13 @@ class Settings:
     def draft(cls) -> Settings:
         """Enough for a quick look."""
         return cls(tune=200, draws=250)
+
+    def warm(self) -> Settings:
+        """The same draws for a program that starts from another fit (`compile.Program.start_at`).
+
+        The scales are known there, so that only the step size is to be found.
+        """
+        return replace(self, tune=min(self.tune, WARM_TUNE))
 
     def canonical(self) -> dict[str, float]:
         """What decides the draws; the number of cores does not."""
@@ -135,7 +143,8 @@ def sample(compiled: Any, settings: Settings, seed: int, progress: Report | None
     Returns
     -------
     xarray.DataTree
-        Groups ``posterior``, without the innovations behind the paths, and ``sample_stats``.
+        Groups ``posterior``, without the innovations behind the paths, ``sample_stats``, and ``start``, what
+        a later fit may start from (`compile.Program.start_at`).
 
     Raises
     ------
@@ -144,6 +153,8 @@ def sample(compiled: Any, settings: Settings, seed: int, progress: Report | None
     """
     import nutpie
 
+    from escalation_forecast.compile import VECTOR
+
     def tell(chains: Any) -> None:
         assert progress is not None
         done = sum(chain.finished_draws for chain in chains)
@@ -151,7 +162,7 @@ def sample(compiled: Any, settings: Settings, seed: int, progress: Report | None
 
     try:
         trace = nutpie.sample(
-            compiled,
+            compiled.sampler,
             draws=settings.draws,
             tune=settings.tune,
             chains=settings.chains,
@@ -169,20 +180,17 @@ def sample(compiled: Any, settings: Settings, seed: int, progress: Report | None
             f"The sampler could not run ({reason.rstrip('.')}); check the priors changed last, or try "
             "another seed."
         ) from error
-    posterior, stats = trace["posterior"].to_dataset(), trace["sample_stats"].to_dataset()
-    kept = [name for name in posterior.data_vars if not str(name).endswith(INNOVATIONS)]
-    reduced = posterior[kept]
-    unused = [name for name in reduced.coords if name not in _used_dims(reduced)]
+    stats = trace["sample_stats"].to_dataset()
+    vectors = trace["posterior"][VECTOR].transpose("chain", "draw", ...).values
+    model = compiled.layout.model
+    kept = [str(v.name) for v in model.unobserved_RVs if not str(v.name).endswith(INNOVATIONS)]
     return xr.DataTree.from_dict(
         {
-            "posterior": reduced.drop_vars(unused),
+            "posterior": compiled.expand(vectors, kept),
+            "start": compiled.layout.kept(compiled.unconstrained(vectors), seed),
             "sample_stats": stats[[name for name in KEPT_STATS if name in stats]],
         }
     )
-
-
-def _used_dims(data: xr.Dataset) -> set[Any]:
-    return {dim for array in data.data_vars.values() for dim in array.dims}
 
 
 def mixing(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,6 +7,7 @@ PyTensor arithmetic on long vectors: few distinct kernels keep the compilation s
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +21,14 @@ from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache
 from scipy.signal import lfilter
 
 numba_njit = numba_basic.numba_njit
+
+
+@cache
+def in_python(program: Any) -> Any:
+    """A kernel for where a graph runs in Python: compiled by itself, once on a machine."""
+    import numba
+
+    return numba.njit(program, cache=True, error_model="numpy")
 
 
 class ARFilter(Op):
@@ -68,17 +77,6 @@ def _numba_ar_filter(op: ARFilter, **_: Any) -> Any:
 ar_filter = ARFilter()
 
 
-def student_t_rows(error: Any, scale: Any, nu: Any) -> Any:
-    """Log density of Student-t errors, row by row, up to a constant that depends on ``nu`` alone."""
-    z = error / scale
-    return -0.5 * (nu + 1.0) * pt.log1p(z * z / nu) - pt.log(scale)
-
-
-def log_sigmoid_difference(high: Any, low: Any) -> Any:
-    """``log(sigmoid(high) - sigmoid(low))`` for ``high > low``, stable for bounds far out."""
-    return high + pt.log(-pt.expm1(low - high)) - pt.softplus(high) - pt.softplus(low)
-
-
 class FusedDensity(Op):
     """Sum of the log densities of many rows and its gradient, in one pass over the rows.
 
@@ -99,7 +97,7 @@ class FusedDensity(Op):
         return Apply(self, tensors, [pt.dscalar(), *gradients])
 
     def perform(self, node: Apply, inputs: list[np.ndarray], outputs: list[list[np.ndarray]]) -> None:
-        for storage, value in zip(outputs, self.program(*inputs), strict=True):
+        for storage, value in zip(outputs, in_python(self.program)(*inputs), strict=True):
             storage[0] = np.asarray(value)
 
     def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Any]:
@@ -339,30 +337,99 @@ def _ladder(
     return np.asarray(value), by_first, by_second, by_slope, by_flat
 
 
-def _student_rows(error: Any, scale: Any, used: Any, df: Any) -> tuple[Any, ...]:
-    """`student_t_rows` of errors with a scale each, summed over the rows that are used."""
-    value, tails, scales = 0.0, 1.0, 1.0
-    by_error, by_scale = np.zeros(len(error)), np.zeros(len(error))
-    nu = df.item()
-    per_nu = 1.0 / nu
-    for row in range(len(error)):
-        if used[row] > 0.0:
-            rate = 1.0 / scale[row]
-            z = error[row] * rate
-            tail = 1.0 + z * z * per_nu
-            by_z = -(1.0 + per_nu) * z / tail
-            by_error[row] = by_z * rate
-            by_scale[row] = -(by_z * z + 1.0) * rate
-            tails *= tail
-            scales *= scale[row]
-            if tails > LARGEST:
-                value -= 0.5 * (nu + 1.0) * np.log(tails)
-                tails = 1.0
-            if scales > LARGEST or scales < SMALLEST:
-                value -= np.log(scales)
-                scales = 1.0
-    value -= 0.5 * (nu + 1.0) * np.log(tails) + np.log(scales)
-    return np.asarray(value), by_error, by_scale
+def _totals(concentration: Any, item: Any, step: Any, weight: Any) -> tuple[Any, ...]:
+    """``weight log(concentration + step)`` over unique pairs of item and step: what the shares divide by."""
+    value = 0.0
+    by_concentration = np.zeros(len(concentration))
+    for row in range(len(item)):
+        total = concentration[item[row]] + step[row]
+        value -= weight[row] * np.log(total)
+        by_concentration[item[row]] -= weight[row] / total
+    return np.asarray(value), by_concentration
+
+
+def _hurdles(intercept: Any, loading: Any, flat: Any, item: Any, index: Any, z: Any) -> tuple[Any, ...]:
+    """Bernoulli logits."""
+    value, by_loading, slope = 0.0, 0.0, loading.item()
+    by_intercept, by_flat = np.zeros(len(intercept)), np.zeros(len(flat))
+    for row in range(len(item)):
+        j, now = item[row], index[row]
+        logit = intercept[j] + slope * flat[now]
+        odds = np.exp(-abs(logit))
+        value += z[row] * logit - max(logit, 0.0) - np.log1p(odds)
+        more = 1.0 / (1.0 + odds)
+        by_logit = z[row] - (more if logit > 0.0 else odds * more)
+        by_intercept[j] += by_logit
+        by_loading += by_logit * flat[now]
+        by_flat[now] += by_logit * slope
+    return np.asarray(value), by_intercept, np.asarray(by_loading), by_flat
+
+
+def _stocks(
+    path: Any, miss: Any, body: Any, noise: Any, stock: Any, month: Any, source: Any, low: Any, high: Any
+) -> tuple[Any, ...]:
+    """Reports of a stock as intervals of a logistic error: ``log(sigmoid(high) - sigmoid(low))``."""
+    value, by_noise, rate = 0.0, 0.0, 1.0 / noise.item()
+    by_path, by_miss, by_body = np.zeros(path.shape), np.zeros(miss.shape), np.zeros(len(body))
+    for row in range(len(stock)):
+        k, t, b = stock[row], month[row], source[row]
+        reported = path[k, t] + miss[k, t] + body[b]
+        top, bottom = (high[row] - reported) * rate, (low[row] - reported) * rate
+        # Stable for bounds far out; sigmoid'(x) / (difference) is written by the same pieces.
+        width = -np.expm1(bottom - top)
+        soft_top = max(top, 0.0) + np.log1p(np.exp(-abs(top)))
+        soft_bottom = max(bottom, 0.0) + np.log1p(np.exp(-abs(bottom)))
+        value += top + np.log(width) - soft_top - soft_bottom
+        shrink = np.exp(bottom - top) / width
+        by_top = 1.0 + shrink - np.exp(top - soft_top)
+        by_bottom = -shrink - np.exp(bottom - soft_bottom)
+        by_reported = -(by_top + by_bottom) * rate
+        by_noise -= (by_top * top + by_bottom * bottom) * rate
+        by_path[k, t] += by_reported
+        by_miss[k, t] += by_reported
+        by_body[b] += by_reported
+    return np.asarray(value), by_path, by_miss, by_body, np.asarray(by_noise)
+
+
+def _weighted_rows(weight: Any, x: Any) -> Any:
+    out = np.zeros((weight.shape[0], x.shape[1]))
+    for i in range(weight.shape[0]):
+        for j in range(weight.shape[1]):
+            if weight[i, j] != 0.0:
+                for t in range(x.shape[1]):
+                    out[i, t] += weight[i, j] * x[j, t]
+    return out
+
+
+class WeightedRows(Op):
+    """Product of data (row, part) with few elements that are not zero and of ``x`` (part, column).
+
+    A library for linear algebra takes longer to compile into the program than all kernels together. Only
+    ``x`` may be differentiated.
+    """
+
+    __props__ = ()
+
+    def make_node(self, weight: Any, x: Any) -> Apply:
+        weight, x = pt.as_tensor_variable(weight), pt.as_tensor_variable(x)
+        return Apply(self, [weight, x], [pt.TensorType("float64", shape=(None, None))()])
+
+    def perform(self, node: Apply, inputs: list[np.ndarray], outputs: list[list[np.ndarray]]) -> None:
+        outputs[0][0] = inputs[0] @ inputs[1]
+
+    def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Any]:
+        return [DisconnectedType()(), self(inputs[0].T, cotangents[0])]
+
+    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+        return [[False], [True]]
+
+
+@register_funcify_default_op_cache_key(WeightedRows)
+def _numba_weighted_rows(op: WeightedRows, **_: Any) -> Any:
+    return numba_njit(_weighted_rows), 1
+
+
+weighted_rows = WeightedRows()
 
 
 def _student_t(x: Any, df: Any, scale: Any) -> tuple[Any, ...]:
@@ -390,12 +457,7 @@ count_density = FusedDensity("count", _counts, (0, 1, 2, 3, 4, 5), version=4)
 gamma_density = FusedDensity("gamma", _count_gammas, (0,), version=4)
 share_density = FusedDensity("share", _shares, (0, 1, 2, 3), version=4)
 ladder_density = FusedDensity("ladder", _ladder, (0, 1, 2, 3), version=4)
-student_rows_density = FusedDensity("student_rows", _student_rows, (0, 1), version=4)
+total_density = FusedDensity("total", _totals, (0,), version=1)
+hurdle_density = FusedDensity("hurdle", _hurdles, (0, 1, 2), version=1)
+stock_density = FusedDensity("stock", _stocks, (0, 1, 2, 3), version=1)
 student_t_density = FusedDensity("student_t", _student_t, (0,), version=4)
-
-
-def student_t_sum(error: Any, scale: Any, nu: float, used: Any | None = None) -> Any:
-    """Sum of `student_t_rows` of arrays of one shape, over the rows that are ``used``, in one pass."""
-    error, scale = error.ravel(), scale.ravel()
-    used = pt.ones_like(error) if used is None else used.ravel()
-    return student_rows_density(error, scale, used, pt.constant(nu))[0]

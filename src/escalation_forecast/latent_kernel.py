@@ -16,6 +16,8 @@ from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch import basic as numba_basic
 from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache_key
 
+from escalation_forecast.kernels import in_python
+
 numba_njit = numba_basic.numba_njit
 
 VERSION: Final = 3  # of the cache of compiled code: raise it with every change below
@@ -209,7 +211,7 @@ class LatentPaths(Op):
         return Apply(self, tensors, [z.type(), z.type(), *vectors])
 
     def perform(self, node: Apply, inputs: list[np.ndarray], outputs: list[list[np.ndarray]]) -> None:
-        for storage, value in zip(outputs, _paths(*inputs), strict=True):
+        for storage, value in zip(outputs, in_python(_paths)(*inputs), strict=True):
             storage[0] = np.asarray(value)
 
     def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Any]:
@@ -242,7 +244,7 @@ class FlatLatents(Op):
         return Apply(self, [pt.as_tensor_variable(eta)], [pt.dvector()])
 
     def perform(self, node: Apply, inputs: list[np.ndarray], outputs: list[list[np.ndarray]]) -> None:
-        outputs[0][0] = _flat(*inputs)
+        outputs[0][0] = in_python(_flat)(*inputs)
 
     def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Any]:
         return [_FlatAdjoint()(inputs[0], cotangents[0])]

@@ -23,11 +23,14 @@ from escalation_forecast.kernels import (
     ar_filter,
     count_density,
     gamma_density,
+    hurdle_density,
     ladder_density,
-    log_sigmoid_difference,
     reading_density,
     share_density,
+    stock_density,
     student_t_density,
+    total_density,
+    weighted_rows,
 )
 from escalation_forecast.latent_kernel import flat_latents, latent_paths
 from escalation_forecast.model_parts import Draw
@@ -92,7 +95,7 @@ def _threat(panel: Panel, data: dict[str, Any], eta: Any) -> Any:
     years, own = panel.years, panel.spending.years
     yearly = eta[:-1].reshape((len(THEATRES), len(years), 12)).mean(axis=2)
     first, last = int(own[0] - years[0]), int(own[-1] - years[-1])
-    inside = pt.dot(data["exposure"], yearly[:, first:])
+    inside = weighted_rows(data["exposure"], yearly[:, first:])
     # Risk beyond the grid is simulated later, with what growth answers to it (`spending_paths`).
     return pt.concatenate([inside, pt.zeros((inside.shape[0], last))], axis=1)
 
@@ -240,10 +243,8 @@ def share_block(data: dict[str, Any], flat: Any, draw: Draw) -> None:
     concentration = draw("share_concentration")
     rows = [data[f"share_{column}"] for column in ("item", "index", "sign", "step")]
     factors = share_density(intercept, loading, concentration, flat, *rows)[0]
-    total = data["share_total_weight"] * pt.log(
-        concentration[data["share_total_item"]] + data["share_total_step"]
-    )
-    pm.Potential("shares", factors - total.sum())
+    unique = [data[f"share_total_{column}"] for column in ("item", "step", "weight")]
+    pm.Potential("shares", factors + total_density(concentration, *unique)[0])
 
 
 def ladder_block(data: dict[str, Any], flat: Any, draw: Draw) -> None:
@@ -257,9 +258,8 @@ def ladder_block(data: dict[str, Any], flat: Any, draw: Draw) -> None:
 
 def hurdle_block(data: dict[str, Any], flat: Any, draw: Draw) -> None:
     """Whether a pair had any arms delivery in a year."""
-    item = data["hurdle_item"]
-    logit = draw("hurdle_intercept")[item] + draw("hurdle_loading") * flat[data["hurdle_index"]]
-    pm.Potential("hurdle", (data["hurdle_z"] * logit - pt.softplus(logit)).sum())
+    rows = [data[f"hurdle_{column}"] for column in ("item", "index", "z")]
+    pm.Potential("hurdle", hurdle_density(draw("hurdle_intercept"), draw("hurdle_loading"), flat, *rows)[0])
 
 
 def stock_block(panel: Panel, data: dict[str, Any], eta: Any, draw: Draw) -> None:
@@ -274,10 +274,6 @@ def stock_block(panel: Panel, data: dict[str, Any], eta: Any, draw: Draw) -> Non
     path = ar_filter(pt.concatenate([draw("stock_start")[:, None], moves], axis=1), pt.ones(len(STOCKS)))
     stock = pm.Deterministic("log_stock", path, dims=("stock", "report_month"))
     miss = draw("stock_miss") * pm.Normal("stock_miss_innovation", 0.0, 1.0, dims=("stock", "report_month"))
-    reported = (stock + miss)[data["stock_stock"], data["stock_month"]]
-    reported = reported + draw("stock_body")[data["stock_source"]]
-    noise = draw("stock_noise")
-    density = log_sigmoid_difference(
-        (data["stock_high"] - reported) / noise, (data["stock_low"] - reported) / noise
-    )
-    pm.Potential("stocks", density.sum())
+    rows = [data[f"stock_{column}"] for column in ("stock", "month", "source", "low", "high")]
+    density = stock_density(stock, miss, draw("stock_body"), draw("stock_noise"), *rows)
+    pm.Potential("stocks", density[0])

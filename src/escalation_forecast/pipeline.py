@@ -10,10 +10,10 @@ import datetime as dt
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import pandas as pd
 import xarray as xr
@@ -54,6 +54,7 @@ def run_forecast(
     progress: bool = True,
     settings: Settings | None = None,
     pool_spending: bool = True,
+    start_from_last: bool = False,
 ) -> Run:
     """Fit the model to what was known and keep the forecast under ``out/<id>/``.
 
@@ -66,6 +67,9 @@ def run_forecast(
     progress : show the steps, if on a terminal.
     pool_spending : pool the paths of spending with simple methods, with the weight that outcomes known on the
         day had earned (``data/spending_pool.toml``); otherwise they are the model's alone.
+    start_from_last : start the sampler from the newest published run in ``out`` of the same version of the
+        model, which saves most of the tuning. Draws then depend on that run too; the summary names it. A fit
+        that does not pass its gates so is made again from the priors.
 
     Raises
     ------
@@ -139,15 +143,9 @@ def run_forecast(
         "war": None,
     }
     with archive.partial(out, identity) as folder, _Steps(progress) as step:
-        try:
-            with step("Compiling the model"):
-                # Here and not above: the model is the slow import.
-                from escalation_forecast.compile import compile_model
 
-                # Numbers of priors are data, so that a fit with others finds this program on disk.
-                compiled = compile_model(build_model(panel, DataPriors.of(priors)))
-            with step("Sampling"):
-                trace = sample(compiled, settings, seed, step.report if step.shown else None)
+        def judged(trace: xr.DataTree) -> _Judged:
+            """What follows from draws, and whether they may be published."""
             posterior, stats = trace["posterior"].to_dataset(), trace["sample_stats"].to_dataset()
             with step("Simulating the future"):
                 given = (panel, posterior, priors, horizon, seed)
@@ -165,24 +163,52 @@ def run_forecast(
                 )
             with step("Checking the fit"):
                 diagnostics = diagnose(posterior, stats, paths, answers)
+            return _Judged(posterior, stats, paths, answers, pushed, war, shares, diagnostics)
+
+        try:
+            with step("Compiling the model"):
+                # Here and not above: the model is the slow import.
+                from escalation_forecast.compile import compile_model
+
+                # Numbers of priors are data, so that a fit with others finds this program on disk.
+                compiled = compile_model(build_model(panel, DataPriors.of(priors)))
+            start = archive.newest_start(out, MODEL_VERSION, day) if start_from_last else None
+            report = step.report if step.shown else None
+            found = None
+            if start is not None:
+                with suppress(ConvergenceError):
+                    with step("Sampling"):
+                        trace = sample(compiled.start_at(start[1]), settings.warm(), seed, report)
+                    found = judged(trace)
+                if found is None or not (found.diagnostics.passed or draft):
+                    start, found = None, None
+            if found is None:
+                with step("Sampling"):
+                    trace = sample(compiled, settings, seed, report)
+                found = judged(trace)
         except ConvergenceError as error:
             nothing = Diagnostics(None, None, None, 0, None, (str(error),))
             summary["diagnostics"] = _health(nothing, step.seconds, started)
             archive.fail(out, identity, summary)
             raise
+        diagnostics = found.diagnostics
         if not (diagnostics.passed or draft):
             summary["diagnostics"] = _health(diagnostics, step.seconds, started)
             kept = archive.fail(out, identity, summary)
             reasons = " ".join(diagnostics.reasons)
             raise ConvergenceError(f"{reasons} Reasons are kept in {kept}.", diagnostics)
-        summary |= {"published": not draft, **_findings(paths, answers, pushed, shares), "war": war}
+        findings = _findings(found.paths, found.answers, found.pushed, found.shares)
+        summary |= {"published": not draft, **findings, "war": found.war}
+        summary["started_from"] = start[0] if start else None
         with step("Writing the run"), archive.writing(out):
-            write_run(folder, summary, paths, panel, posterior, stats, priors, seed)
+            write_run(folder, summary, found.paths, panel, found.posterior, found.stats, priors, seed)
+            if "start" in trace.children:
+                archive.write_start(trace["start"].to_dataset(), folder / archive.START)
             summary["diagnostics"] = _health(diagnostics, step.seconds, started)
             archive.write_summary(summary, folder)
             write_card(folder, summary, known)
         target = archive.finish(folder, out, identity)
-    return Run(target, load_run(target).summary, paths)
+    return Run(target, load_run(target).summary, found.paths)
 
 
 def _checked_day(as_of: dt.date | None, store: Store) -> dt.date:
@@ -251,6 +277,19 @@ def _findings(
     }
 
 
+class _Judged(NamedTuple):
+    """What follows from the draws of a fit."""
+
+    posterior: xr.Dataset
+    stats: xr.Dataset
+    paths: xr.Dataset
+    answers: list[Answer]
+    pushed: Mapping[str, list[dict[str, Any]]]
+    war: Any
+    shares: Mapping[str, Mapping[str, Any]]
+    diagnostics: Diagnostics
+
+
 class _Steps:
     """Times the steps and shows them on a terminal, silent elsewhere."""
 
@@ -287,7 +326,7 @@ class _Steps:
         self._task = self._bars.add_task(name, total=None, note="")
         yield
         self._bars.update(self._task, total=1, completed=1)
-        self.seconds[name] = round(time.perf_counter() - start, 1)
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - start, 1)
 
     def report(self, done: int, total: int, divergences: int) -> None:
         """How far the sampler is."""

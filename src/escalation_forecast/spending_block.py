@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from escalation_forecast.kernels import ar_filter, student_t_rows, student_t_sum
 from escalation_forecast.model_parts import Draw, mixed_t
 from escalation_forecast.priors import Priors
+from escalation_forecast.spending_kernel import (
+    announcement_density,
+    growth_step_density,
+    late_size_density,
+    revision_density,
+    spending_paths,
+)
 from escalation_forecast.spending_panel import LATE_AGES, YEARS_AHEAD, SpendingPanel
 
 
@@ -63,94 +68,76 @@ def spending_block(sp: SpendingPanel, data: dict[str, Any], threat: Any, draw: D
     data : the arrays of ``sp.arrays()`` by name; they can be swapped for those of another day.
     threat : (state, year) risk in the theatres that a state is exposed to, or None.
     """
-    n = data["n_printed"]
     growth_mean = draw("growth_mean")
-    printed = data["printed"]
-    weight = printed / pt.maximum(printed.sum(axis=1, keepdims=True), 1.0)
+    states, ahead = ("state", "spending_year"), ("state", "year_ahead")
     noise = draw("growth_noise")
-    level = growth_mean[:, None] + (draw("growth_drift") * noise)[:, None] * _walk(
-        "growth_level_innovation", weight, pt.ones(len(sp.states))
-    )
-    memory = np.full(len(sp.states), draw.constant("growth_noise_memory"))
-    quiet = _walk("growth_scale_innovation", weight, pt.constant(memory))
-    scale = noise[:, None] * pt.exp(draw("growth_noise_step") * quiet)
-    pm.Deterministic("growth_level", level, dims=("state", "spending_year"))
-    pm.Deterministic("growth_scale", scale, dims=("state", "spending_year"))
+    drift = draw("growth_drift")
+    level_steps = pm.Normal("growth_level_innovation", 0.0, 1.0, dims=states)
+    scale_steps = pm.Normal("growth_scale_innovation", 0.0, 1.0, dims=states)
+    step = draw("growth_noise_step")
     revision_scale = draw("revision_scale") * draw("revision_state")
-    revision = _revisions(data, revision_scale, draw)
+    df = draw.constant("revision_df")
+    newest = _seen_revisions(data, revision_scale, df, draw)
 
-    persistence, reaction, df = draw("growth_persistence"), draw("reaction"), draw.constant("growth_df")
+    persistence, reaction = draw("growth_persistence"), draw("reaction")
     push = draw("gdp_slope") * data["gdp"]
     if threat is not None:
         push = push + draw("threat_slope")[:, None] * threat
-
-    growth = data["growth"] + (1.0 - printed) * level + data["newest"] * revision[:, None]
-    gap = growth - level
-    rivals = pt.dot(data["rivals"], gap)
-    step = persistence[:, None] * gap + reaction * rivals + push
-    error = growth[:, 1:] - level[:, 1:] - step[:, :-1]
-    both = printed[:, 1:] * printed[:, :-1]
-    pm.Potential("growth_steps", student_t_sum(error, scale[:, 1:], df, both))
-
-    innovation = mixed_t("growth", df, ("state", "year_ahead"))
-    columns, last = [], gap[:, n - 1]
-    for k in range(YEARS_AHEAD):
-        drawn = persistence * last + reaction * pt.dot(data["rivals"], last) + push[:, n + k - 1]
-        last = drawn + scale[:, n + k] * innovation[:, k]
-        columns.append(level[:, n + k] + last)
-    forward = pm.Deterministic("growth", pt.stack(columns, axis=1), dims=("state", "year_ahead"))
-    ahead = mixed_t("forward_revision", draw.constant("revision_df"), ("state", "year_ahead"))
-    first_print = forward - data["revisable"] * revision_scale[:, None] * ahead
-    pm.Deterministic("first_print", first_print, dims=("state", "year_ahead"))
-    _announcements(data, first_print, scale / noise[:, None], draw)
-
-
-def _walk(name: str, weight: Any, memory: Any) -> Any:
-    """(state, year) walk of standard normal steps, with mean zero over the printed years."""
-    steps = pm.Normal(name, 0.0, 1.0, dims=("state", "spending_year"))
-    walk = ar_filter(steps, memory)
-    return walk - (weight * walk).sum(axis=1, keepdims=True)
+    growth_df = draw.constant("growth_df")
+    innovation = mixed_t("growth", growth_df, ahead)
+    forward_revision = mixed_t("forward_revision", df, ahead)
+    level, scale, revision, forward, first_print, *_ = spending_paths(
+        level_steps, scale_steps, innovation, forward_revision, newest, growth_mean, noise, drift, step,
+        revision_scale, persistence, reaction, push, data["growth"], data["printed"], data["newest"],
+        data["revisable"], data["rivals"], data["n_printed"], draw.constant("growth_noise_memory"),
+    )  # fmt: skip
+    level = pm.Deterministic("growth_level", level, dims=states)
+    scale = pm.Deterministic("growth_scale", scale, dims=states)
+    revision = pm.Deterministic("revision", revision, dims="state")
+    pm.Deterministic("growth", forward, dims=ahead)
+    first_print = pm.Deterministic("first_print", first_print, dims=ahead)
+    steps = growth_step_density(
+        level, scale, revision, persistence, reaction, push, data["growth"], data["printed"], data["newest"],
+        data["rivals"], growth_df,
+    )  # fmt: skip
+    pm.Potential("growth_steps", steps[0])
+    _announcements(data, first_print, scale, noise, draw)
 
 
-def _revisions(data: dict[str, Any], scale: Any, draw: Draw) -> Any:
-    """Revision still to come of the newest printed year, (state,), in points.
+def _seen_revisions(data: dict[str, Any], scale: Any, df: float, draw: Draw) -> Any:
+    """Densities of the revisions seen; returns that to come of the newest print over its scale, (state,).
 
     First revisions are Student-t with a scale by state. Later ones are rare; their chance by age and
     their size are learned here for the forecast of prints. What was cut from a later release has its
     revisions behind it.
     """
-    df = draw.constant("revision_df")
-    seen = student_t_sum(data["revision_step"], scale[data["revision_state"]], df)
-    pm.Potential("first_revisions", seen)
-
+    pm.Potential(
+        "first_revisions", revision_density(scale, data["revision_state"], data["revision_step"], df)[0]
+    )
     chance, size = draw("late_revision_chance"), draw("late_revision_size")
     quiet = data["late_trials"] - data["late_changed"]
     late = data["late_changed"] * pt.log(chance) + quiet * pt.log1p(-chance)
     pm.Potential("late_revisions", late.sum())
-    pm.Potential("late_sizes", student_t_rows(data["late_size"], size, df).sum())
-
-    newest = mixed_t("revision", df, ("state",))
-    return pm.Deterministic("revision", data["revisable"] * newest * scale, dims="state")
+    pm.Potential("late_sizes", late_size_density(size, data["late_size"], df)[0])
+    return mixed_t("revision", df, ("state",))
 
 
-def _announcements(data: dict[str, Any], first_print: Any, unrest: Any, draw: Draw) -> None:
+def _announcements(data: dict[str, Any], first_print: Any, scale: Any, noise: Any, draw: Draw) -> None:
     """Announced growth less expected inflation as a reading of the first print.
 
     Budgets of the year, and programmes of several years for years whose budget is still to come. What a
-    programme says years ahead misses by more where a state's growth has come to surprise more.
-
-    Parameters
-    ----------
-    unrest : (state, year) scale of a year's surprises as a multiple of the state's usual one.
+    programme says years ahead misses by more where a state's growth has come to surprise more: by the scale
+    of that year's surprises as a multiple of the state's usual one.
     """
     for kind in ("budget", "programme"):
-        rows = {name: data[f"{kind}_{name}"] for name in ("state", "slot", "ahead", "first_print", "value")}
-        state = rows["state"]
-        target = pt.switch(rows["ahead"], first_print[state, rows["slot"]], rows["first_print"])
-        error = rows["value"] - target - draw(f"{kind}_bias")[state]
-        scale = draw(f"{kind}_noise")[state]
+        rows = [data[f"{kind}_{name}"] for name in ("state", "slot", "ahead", "first_print", "value")]
         if kind == "budget":
-            scale = pt.sqrt((scale * (1.0 + data["budget_doubt"])) ** 2 + data["budget_half_width"] ** 2)
+            rest = [pt.full_like(rows[0], -1), data["budget_doubt"], data["budget_half_width"]]
         else:
-            scale = scale * unrest[state, data["programme_year"]]
-        pm.Potential(f"{kind}s", student_t_sum(error, scale, draw.constant("announcement_df")))
+            nothing = pt.zeros_like(rows[4])
+            rest = [data["programme_year"], nothing, nothing]
+        bias, own = draw(f"{kind}_bias"), draw(f"{kind}_noise")
+        density = announcement_density(
+            first_print, bias, own, scale, noise, *rows, *rest, draw.constant("announcement_df")
+        )
+        pm.Potential(f"{kind}s", density[0])

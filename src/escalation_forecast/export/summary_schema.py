@@ -237,6 +237,7 @@ class Summary(_Part):
     seed: Count
     model_version: str
     settings: dict[str, float]
+    started_from: str | None = Field(default=None, description="run whose draws the sampler started from")
     versions: dict[str, str]
     priors_changed: list[ChangedPrior]
     spending_weight: float | None = None

@@ -35,6 +35,7 @@ class Asked:
     store : cut at ``as_of``.
     settings : of the first fit.
     earlier : the figures as they had come in at a moment, where that can be told.
+    start_from_last : start the sampler from the newest run in the folder of runs.
     """
 
     store: Store
@@ -46,6 +47,7 @@ class Asked:
     draft: bool
     settings: Settings
     earlier: Callable[[dt.datetime], Store] | None = None
+    start_from_last: bool = False
 
     def digest(self) -> str:
         """SHA-256 of what decides the answers, without building the panel or loading the model.

@@ -89,6 +89,7 @@ def read(config: Config) -> Asked:
         questions=questions,
         draft=config.run.draft,
         settings=Settings.draft() if config.run.draft else Settings.default(),
+        start_from_last=config.run.start_from_last,
         earlier=partial(_as_received, base, config.data.incoming) if config.data.incoming else None,
     )
 
@@ -121,6 +122,8 @@ def fit(asked: Asked, settings: Settings, out: Path) -> Run:
         draft=asked.draft,
         progress=False,
         settings=settings,
+        # A second attempt is for a longer search for scales.
+        start_from_last=asked.start_from_last and settings == asked.settings,
     )
 
 

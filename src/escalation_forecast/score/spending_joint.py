@@ -92,7 +92,7 @@ class JointForecaster:
             model = build_spending_model(sp, self.priors) if alone else build_model(first, self.priors)
             _PROGRAMS[key] = compile_model(model)
         program = _PROGRAMS[key]
-        read = {variable.name for variable in program.shared_var_keys}
+        read = set(program.data)
         return program, {name: values for name, values in swapped(panel).items() if name in read}
 
 
