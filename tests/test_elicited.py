@@ -16,10 +16,12 @@ from scipy import stats
 from escalation_forecast.draws import prior_sample
 from escalation_forecast.elicited import Elicited, experts, interval, quartiles, roulette
 from escalation_forecast.pooling import marginal, shifted
+from escalation_forecast.prior_labels import check_labels, unknown_labels
 from escalation_forecast.prior_law import FREE, from_free, law, overlap, to_free
 from escalation_forecast.prior_spec import FAMILIES, PriorSpec, bounds_of
 from escalation_forecast.priors import Priors
 from escalation_forecast.schema import STATES, THEATRES, DataError
+from escalation_forecast.store import Store
 
 DAY = dt.date(2026, 11, 27)
 
@@ -382,3 +384,49 @@ def test_pooled_variables_of_the_model_have_the_same_draws(default: Priors) -> N
         "growth_noise_common",
         "growth_noise_innovation",
     }
+
+
+# --- labels that only the data know ---------------------------------------------------------------
+
+
+def test_a_part_of_labels_that_only_the_data_know_leaves_the_others(default: Priors) -> None:
+    mine = default.replace(
+        count_loading={"parameters": {"mu": {"pla": -0.3}}},
+        annual_noise=interval(0.3, 0.6, who="A", on=DAY).about("distance_rus_chn"),
+    )
+    groups = {"count_group": ["launches_prk", "pla"]}
+    assert_allclose(mine["count_loading"].array("mu", groups), [-0.7, -0.3])
+    assert mine["count_loading"].at("launches_prk") == {"mu": -0.7, "sigma": 0.35}
+    assert mine["annual_noise"].at("distance_rus_prk") == default["annual_noise"].at("")
+    assert default.replace(_tables(mine.to_toml(default))) == mine
+    assert Priors.from_toml(mine.to_toml())["count_loading"] == mine["count_loading"]
+    back = mine.replace(count_loading={"parameters": {"mu": {"pla": -0.7}}})
+    assert back["count_loading"] == default["count_loading"]
+    assert back.content_hash() != mine.content_hash()
+
+
+def test_all_labels_given_in_full_are_the_same_priors_as_those_that_differ(default: Priors) -> None:
+    full = default.replace(count_loading={"parameters": {"mu": {"launches_prk": -0.7, "pla": -0.3}}})
+    part = default.replace(count_loading={"parameters": {"mu": {"pla": -0.3}}})
+    assert full == part
+    assert full.content_hash() == part.content_hash()
+
+
+def test_a_label_that_the_catalogue_does_not_know_is_told_with_the_nearest(default: Priors) -> None:
+    slip = default.replace(count_loading={"parameters": {"mu": {"plla": -0.3}}})
+    (said,) = unknown_labels(slip)
+    assert said == "Prior 'count_loading' names 'plla', which is no count_group of the catalogue; " + (
+        "the nearest is 'pla'."
+    )
+    with pytest.raises(DataError, match="the nearest is 'pla'"):
+        check_labels(slip, Store.embedded())
+    # Labels of every kind of dim are known: an indicator, a group, a reporting body, an age.
+    check_labels(
+        default.replace(
+            count_loading={"parameters": {"mu": {"pla": -0.3}}},
+            troop_noise={"parameters": {"mu": {"troops_us_korea": -0.3}}},
+            stock_body={"parameters": {"mu": {"nis": 0.1}}},
+            late_revision_chance={"parameters": {"alpha": {"2": 2}}},
+        ),
+        Store.embedded(),
+    )

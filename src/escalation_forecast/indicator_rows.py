@@ -46,7 +46,8 @@ def _own_unit(row: Any) -> bool:
     return "+" not in str(row.units)
 
 
-def _options(row: Any) -> dict[str, str]:
+def options_of(row: Any) -> dict[str, str]:
+    """The options of a row of the catalogue by name."""
     text = getattr(row, "options", "")
     if not isinstance(text, str) or not text:
         return {}
@@ -58,7 +59,7 @@ def indicator_figures(store: Store, row: Any) -> pd.DataFrame:
     """Newest figures of one indicator: month (first of the period), value, exposure; combined units."""
     units = str(row.units).split("+")
     series = str(row.series)
-    options = _options(row)
+    options = options_of(row)
     parts = []
     for unit in units:
         frame = store.latest(series, unit)
@@ -128,7 +129,7 @@ def _readings(
     row: Any
     for position, row in enumerate(rows.itertuples()):
         frame = figures[str(row.indicator)]
-        options = _options(row)
+        options = options_of(row)
         month, value = frame["month"], frame["value"].to_numpy(float)
         step, linked = 12, _previous(frame, 12)
         if row.family == "news":
@@ -191,7 +192,7 @@ def _counts(
     row: Any
     for position, row in enumerate(rows.itertuples()):
         frame = figures[str(row.indicator)]
-        options = _options(row)
+        options = options_of(row)
         group = options.get("group", str(row.indicator))
         if group not in groups:
             groups.append(group)

@@ -40,6 +40,8 @@ FAMILY_SUPPORT: Final[dict[str, str]] = {
     "Dirichlet": "simplex",
 }
 KNOWN_LABELS: Final[dict[str, tuple[str, ...]]] = {"theatre": THEATRES, "state": STATES}
+OTHERS: Final = "*"
+"""In a table over a dim whose labels only the data know: all that the table does not name."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class PriorSpec:
         """
         found: dict[str, float] = {}
         for key, value in self.parameters.items():
-            number = value.get(label) if isinstance(value, dict) else value
+            number = value.get(label, value.get(OTHERS)) if isinstance(value, dict) else value
             if not isinstance(number, float):
                 known = value if isinstance(value, dict) else ()
                 raise DataError(
@@ -124,12 +126,11 @@ class PriorSpec:
         if isinstance(value, tuple):
             return _spread(np.asarray(value), self.dims, len(self.dims) - 1)
         dim, order = self._dim_of(value, coords or {})
-        missing = [label for label in order if label not in value]
-        if missing:
+        if OTHERS not in value and (missing := [label for label in order if label not in value]):
             raise DataError(
                 f"Prior '{self.name}': {parameter} has no value for '{missing[0]}' of dim '{dim}'; add it."
             )
-        table = np.asarray([value[label] for label in order])
+        table = np.asarray([value.get(label, value.get(OTHERS)) for label in order])
         return table if table.ndim > 1 else _spread(table, self.dims, self.dims.index(dim))
 
     def _dim_of(
@@ -257,9 +258,11 @@ def _check_labels(
 
 
 def check_same_labels(new: PriorSpec, old: PriorSpec, at: str) -> None:
-    tables = [v for v in old.parameters.values() if isinstance(v, dict)]
+    tables = [v for v in old.parameters.values() if isinstance(v, dict) and OTHERS not in v]
     for key, value in new.parameters.items():
-        if isinstance(value, dict) and tables and all(set(value) != set(t) for t in tables):
+        if not isinstance(value, dict) or OTHERS in value:
+            continue
+        if tables and all(set(value) != set(t) for t in tables):
             label = next(iter(set(value) ^ set(tables[0])))
             raise DataError(
                 f"{at}: {key} and the default differ in the label '{label}'; use {', '.join(tables[0])}."
@@ -323,9 +326,13 @@ def _spread(values: np.ndarray, dims: tuple[str, ...], axis: int) -> np.ndarray:
     return values.reshape(shape)
 
 
+def _label(name: str) -> str:
+    return "others" if name == OTHERS else name
+
+
 def _show(value: Parameter) -> str:
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{k}={_show(v)}" for k, v in value.items()) + "}"
+        return "{" + ", ".join(f"{_label(k)}={_show(v)}" for k, v in value.items()) + "}"
     if isinstance(value, tuple):
         return "[" + ", ".join(_show(v) for v in value) + "]"
     return f"{value:.12g}"

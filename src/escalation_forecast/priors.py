@@ -46,6 +46,7 @@ from escalation_forecast.prior_file import (
 from escalation_forecast.prior_methods import fit
 from escalation_forecast.prior_spec import (
     KNOWN_LABELS,
+    OTHERS,
     Constant,
     Parameter,
     PriorSpec,
@@ -152,7 +153,8 @@ class Priors(Mapping[str, PriorSpec]):
         -----
         Instead of all parameters, ``interval = [lo, hi]`` with ``mass = 0.9``, ``quartiles = [a, b, c]``,
         ``roulette = { edges = [...], chips = [...] }`` or a table ``elicited`` say what the parameters
-        should express. A table of some labels leaves the others as they are.
+        should express. A table of some labels leaves the others as they are; where only the data know which
+        there are, ``"*"`` stands for them.
 
         Raises
         ------
@@ -251,9 +253,13 @@ class Priors(Mapping[str, PriorSpec]):
             before: Parameter | None = old.parameters.get(key)
             if isinstance(before, float) and isinstance(new, Mapping):
                 fitting = [d for d in old.dims if set(new) <= set(self.dim_labels.get(d, ()))]
-                before = dict.fromkeys(self.dim_labels[fitting[0]], before) if fitting else None
+                unknown = [d for d in old.dims if d not in self.dim_labels]
+                if fitting:
+                    before = dict.fromkeys(self.dim_labels[fitting[0]], before)
+                else:
+                    before = {OTHERS: before} if unknown else None
             both = isinstance(before, dict) and isinstance(new, Mapping)
-            raw[key] = {**before, **new} if both else new  # type: ignore[dict-item]
+            raw[key] = _named({**before, **new}) if both else new  # type: ignore[dict-item]
         return raw
 
     @property
@@ -343,6 +349,14 @@ def _row(change: Any) -> Any:
         keys = (*COMPARED, "dims", "support")
         return {key: getattr(change, key) for key in keys if key != "elicited" or change.elicited}
     return change
+
+
+def _named(table: dict[str, Any]) -> Any:
+    """A table without labels that have the number of all others, so that the same priors compare equal."""
+    if OTHERS not in table:
+        return table
+    own = {label: value for label, value in table.items() if value != table[OTHERS]}
+    return {OTHERS: table[OTHERS], **own} if own else table[OTHERS]
 
 
 def labelled(parameters: Mapping[str, float], label: str) -> Mapping[str, Any]:

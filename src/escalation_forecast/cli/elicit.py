@@ -115,6 +115,7 @@ def elicit(
         new, record, warning = _applied(base, target, said, family)
     else:
         new, record, warning, who, reason = _dialogue(base, target, family, who, reason, today)
+    warning = " ".join(filter(None, [warning, *_unknown(new)]))
     if warning and not anyway:
         stop(f"{warning} Nothing was written; --anyway keeps it.", BAD_INPUT)
     new = _reasoned(new, target.prior, who, reason, today)
@@ -125,6 +126,12 @@ def elicit(
     if not asks:
         _show(base, new, target, warning)
     typer.echo(f"Kept in {out}. `priors check {out}` says whether all of it is sane.")
+
+
+def _unknown(priors: Priors) -> list[str]:
+    from escalation_forecast.prior_labels import unknown_labels
+
+    return unknown_labels(priors)
 
 
 def _target(

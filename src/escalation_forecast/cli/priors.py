@@ -22,8 +22,17 @@ from escalation_forecast.cli.output import print_item, print_json, print_rows
 
 if TYPE_CHECKING:
     from escalation_forecast.prior_spec import PriorSpec
+    from escalation_forecast.priors import Priors
 
 app = group("The priors: see, check, compare and change them.")
+
+
+def tell_unknown(priors: Priors) -> None:
+    """Say on stderr which labels are not in the program's own catalogue: yours, or slips of the pen."""
+    from escalation_forecast.prior_labels import unknown_labels
+
+    for said in unknown_labels(priors):
+        typer.echo(f"Note: {said}", err=True)
 
 
 @app.command("list")
@@ -132,6 +141,7 @@ def check(
     from escalation_forecast.store import Store
 
     chosen, limits = read_priors(file), load_bounds(bounds)
+    tell_unknown(chosen)
     panel = None
     if as_of is not None:
         store = known_on(Store.embedded(), as_of)
@@ -173,6 +183,7 @@ def diff(
     before, after = (
         (read_priors(first), read_priors(second)) if second else (read_priors(None), read_priors(first))
     )
+    tell_unknown(after)
     changes = before.diff(after)
     # Each change by itself, so that an outcome which reads two of them tells them apart.
     shifts = {

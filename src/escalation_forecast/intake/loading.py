@@ -61,7 +61,7 @@ def loading_prior(
     Parameters
     ----------
     store : uncut, with the indicator.
-    file : the file as it is, whose other priors stay; labels that it lacks get their defaults.
+    file : the file as it is, whose other priors stay.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def loading_prior(
 
     from escalation_forecast.panel import build_panel
     from escalation_forecast.prior_file import to_text
-    from escalation_forecast.prior_spec import KNOWN_LABELS
+    from escalation_forecast.prior_spec import KNOWN_LABELS, OTHERS
     from escalation_forecast.priors import Priors
 
     panel = build_panel(store, pd.Timestamp(day))
@@ -86,18 +86,16 @@ def loading_prior(
     base = default[loading.prior].parameters
     numbers: dict[str, Any] = {}
     for name in ("mu", "sigma"):
-        table = old.parameters[name]
-        plain = base[name]
-        numbers[name] = {
-            label: float(table.get(label, plain)) if isinstance(table, dict) else float(table)  # type: ignore[arg-type]
-            for label in labels
-        }
+        table: Any = old.parameters[name]
+        if isinstance(table, dict):
+            numbers[name] = {label: table.get(label, table.get(OTHERS, base[name])) for label in labels}
+        else:
+            numbers[name] = dict.fromkeys(labels, table)
     reason = old.reason
     if interval is not None:
         numbers["mu"][own], numbers["sigma"][own] = _parameters(interval, old.family, loading)
         reason = f"{reason}; {indicator}: {interval[0]:g} to {interval[1]:g} {loading.words} (90 %)"
         reason = "; ".join(dict.fromkeys(reason.split("; ")))
-    # In full: a reader that does not know the labels of a dim cannot fill in those left out.
     mine = default.replace({loading.prior: {"parameters": numbers, "reason": reason}})[loading.prior]
     specs = [mine if name == loading.prior else now[name] for name in now]
     changed = [change.after for change in default.diff(Priors({one.name: one for one in specs}))]
