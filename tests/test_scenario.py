@@ -22,6 +22,7 @@ from escalation_forecast import forecast
 from escalation_forecast.cli import app
 from escalation_forecast.draws import Draws
 from escalation_forecast.indicator_rows import LOG_OFFSET
+from escalation_forecast.questions import bind, load_questions
 from escalation_forecast.scenario import (
     Book,
     Effect,
@@ -41,14 +42,15 @@ from escalation_forecast.scenario.response import Slope, respond, tipping_point
 from escalation_forecast.scenario.result import BEYOND, COLUMNS, NOT_SETTLED
 from escalation_forecast.scenario.study import TWO_CHANNELS
 from escalation_forecast.scenario.sweep import sweep
+from escalation_forecast.scenario.windows import months_to, with_shorter
 from escalation_forecast.schema import THEATRES, DataError
 from escalation_forecast.store import Store
 from escalation_forecast.update import Updater
 from whole_run import asked, whole_run
 
 QUESTIONS = (
-    "arms-race-annual", "spending-growth", "use-of-force", "tension-exceeds", "troops-exceed", "wider-war",
-    "war-joining",
+    "arms-race-annual", "arms-race-regional", "spending-growth", "use-of-force", "tension-exceeds",
+    "troops-exceed", "wider-war", "war-joining",
 )  # fmt: skip
 TEN = {
     "mediation", "assurances", "security-council", "arms-ukraine", "sanctions-russia", "dialogue",
@@ -464,13 +466,46 @@ def test_a_hidden_move_of_the_same_size_and_place_cancels_an_effect(at: Scenario
 
 def test_nothing_is_said_beyond_two_years(at: Scenarios) -> None:
     found = at.run("mediation")
-    late = [row for row in found.rows if row.item is not None and at._months_to(row.item) > LONGEST]
+    first = at.ground.months[0]
+    late = [row for row in found.rows if row.item is not None and months_to(row.item, first) > LONGEST]
     assert late
     for row in late:
         assert row.change is None
         assert row.note == BEYOND
         assert BEYOND in row.words
     assert found.table().loc[lambda t: t["note"] == BEYOND, "after"].isna().all()
+
+
+def test_a_window_of_years_that_ends_too_late_has_a_shorter_one_beside_it(known: Store) -> None:
+    items = bind(load_questions(), known, horizon=36)
+    first = pd.Timestamp("2026-07-01")
+    both = with_shorter(items, first)
+    ids = [item.id for item in both]
+    place = ids.index("arms-race-regional/any-2026-2028")
+    short = both[place + 1]
+    assert (short.id, short.years, short.combine) == ("arms-race-regional/any-2026-2027", (2026, 2027), "any")
+    assert short.target.endswith("any 2026-2027")
+    assert months_to(both[place], first) == 30
+    assert months_to(short, first) == 18
+    # What is there already stays in its order; nothing that ends in time, or is of one year, gets another.
+    added = [item for item in both if item.id not in {one.id for one in items}]
+    assert [item for item in both if item not in added] == items
+    assert all(months_to(item, first) <= LONGEST and len(item.years) > 1 for item in added)
+    assert with_shorter(added, first) == tuple(added)
+
+
+def test_a_shorter_window_is_answered_from_the_draws_of_its_years(at: Scenarios) -> None:
+    own = with_lever(at, lever(effect("spending", "JPN", "KOR", mu=4.0, sigma=1.0))).run("own")
+    ids = [row.id for row in own.rows]
+    whole, part = "arms-race-regional/any-2026-2028", "arms-race-regional/any-2026-2027"
+    assert ids.index(part) == ids.index(whole) + 1
+    assert (own[whole].note, own[whole].change) == (BEYOND, None)
+    years = [at.ground.values[f"arms-race-regional/{year}"] for year in (2026, 2027)]
+    assert own[part].before == pytest.approx(float(np.maximum(*years).mean()), abs=1e-9)
+    assert own[part].change is not None
+    assert own[part].change.mean > 0.0
+    # Without a decision there is nothing to tell of a window that the run was not asked about.
+    assert part not in [row.id for row in at.run("china-budget").rows]
 
 
 def test_tables_keep_the_order_of_the_questions(at: Scenarios) -> None:

@@ -23,6 +23,7 @@ from escalation_forecast.indicator_rows import LATENTS, LOG_OFFSET
 from escalation_forecast.questions import Item, draws
 from escalation_forecast.scenario.effects import Shifts, hidden_shifts
 from escalation_forecast.scenario.response import Slope, hidden_slope
+from escalation_forecast.scenario.windows import with_shorter
 from escalation_forecast.schema import THEATRES, DataError
 from escalation_forecast.update.updater import kind_of, war_values
 from escalation_forecast.war_chain import JOINERS
@@ -135,8 +136,9 @@ class Ground:
 
     @property
     def items(self) -> tuple[Item, ...]:
+        """Answers that are asked for, and shorter windows of those that reach too far."""
         chosen = [item for item in self.updater.items if not self.wanted or item.id in self.wanted]
-        return tuple(item for item in chosen if not item.decided)
+        return with_shorter([item for item in chosen if not item.decided], self.months[0])
 
     def outcome(self, shifts: Shifts) -> Outcome:
         """The future with the shifts added."""

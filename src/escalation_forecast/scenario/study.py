@@ -13,7 +13,6 @@ import pandas as pd
 
 from escalation_forecast import forecast
 from escalation_forecast.indicator_rows import LATENTS
-from escalation_forecast.questions import Item
 from escalation_forecast.scenario import readouts as quantities
 from escalation_forecast.scenario.effects import Shifts, shifts_of
 from escalation_forecast.scenario.levers import (
@@ -28,6 +27,7 @@ from escalation_forecast.scenario.levers import (
 from escalation_forecast.scenario.response import respond, spread, tipping_point
 from escalation_forecast.scenario.result import BEYOND, Label, Row, ScenarioResult
 from escalation_forecast.scenario.structural import Ground, Outcome
+from escalation_forecast.scenario.windows import months_to
 from escalation_forecast.schema import THEATRES, DataError
 from escalation_forecast.update.reweight import summary_value
 from escalation_forecast.update.updater import Updater
@@ -159,15 +159,18 @@ class Scenarios:
         told = news is not None and not news.needs_refit
         learned = {one.item.id: one for one in news.answers} if news is not None and told else {}
         for item in ground.items:
-            stored = summary_value(ground.updater.stored[item.id])
+            known = ground.updater.stored.get(item.id)
+            stored = summary_value(known) if known else float(ground.values[item.id].mean())
             beside = learned.get(item.id)
             c = None if beside is None else beside.change
             mcse = None if beside is None else beside.change_mcse
             common = (item.id, item.target, UNIT_OF[item.rule.kind], stored)
+            if not structural and known is None:
+                continue
             if not structural:
                 found.append(Row(*common, None, None, c, mcse, "no decision is part of the scenario", item))
                 continue
-            if self._months_to(item) > LONGEST:
+            if months_to(item, ground.months[0]) > LONGEST:
                 found.append(Row(*common, None, None, c, mcse, BEYOND, item))
                 continue
             after = outcome.values.get(item.id)
@@ -190,13 +193,6 @@ class Scenarios:
             if max(abs(change.low), abs(change.high)) > NEGLIGIBLE * abs(before):
                 found.append(Row(one.id, one.title, one.unit, before, change))
         return tuple(found)
-
-    def _months_to(self, item: Item) -> int:
-        """Months from the as-of month to the end of what an item asks about."""
-        now = self.ground.months[0] - pd.DateOffset(months=1)
-        end = pd.Timestamp(item.years[-1], 12, 1) if item.years else item.end
-        assert end is not None
-        return (end.year - now.year) * 12 + end.month - now.month
 
     def _touched(self, shifts: Shifts) -> list[int]:
         """Positions of the latents of the theatres that a scenario works in."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from escalation_forecast.score.runner import Executor
 
 NAME: Final = "scenario"
-CODE_VERSION: Final = 1  # of what a point means; another starts afresh
+CODE_VERSION: Final = 2  # of what a point means; another starts afresh
 NUMBERS: Final = ("before", "after", "change", "change_mcse", "low", "high", "p_lower", "tipping")
 MOST: Final = 5_000  # points
 
@@ -70,10 +70,11 @@ class SweepTask:
         point = json.loads(cell.origin)
         own = _prepared(self.run_folder, self.files, self.answers)
         at = Scenarios(own.ground, own.book.changed(self.scenario, point))
-        more = not self.answers or set(self.answers) != {item.id for item in own.ground.items}
+        own_items = {item.id for item in own.ground.items}
+        more = not self.answers or not set(self.answers) <= own_items
         table = at.run(self.scenario, conditional=False, readouts=more).table()
         if self.answers:
-            table = table[table["id"].isin(self.answers)]
+            table = table[table["id"].isin({*self.answers, *own_items})]
         kept = table[["id", "unit", *NUMBERS, "settled", "note"]].rename(columns={"id": "horizon"})
         kept = kept.astype(dict.fromkeys(NUMBERS, float))
         cases = kept.assign(
