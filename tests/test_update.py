@@ -114,7 +114,7 @@ def test_chain_to_war_is_weighted_or_simulated_again(updater: Updater) -> None:
 
 
 def test_constants_of_the_model_need_a_fit(updater: Updater) -> None:
-    found = updater.update(changed(updater, growth_df={"parameters": {"value": 6}}))
+    found = updater.update(changed(updater, growth_df={"parameters": {"value": 6}}), refit="never")
     assert found.needs_refit
     assert "growth_df is a constant of the model" in found.verdict
     assert all(answer.after is None and answer.way == "not known" for answer in found.answers)
@@ -123,19 +123,19 @@ def test_constants_of_the_model_need_a_fit(updater: Updater) -> None:
 
 def test_high_k_leads_to_a_fit(updater: Updater, trace: xr.DataTree, monkeypatch: pytest.MonkeyPatch) -> None:
     far = changed(updater, phi={"parameters": {"alpha": 80, "beta": 60}})
-    said = updater.update(far)
+    said = updater.update(far, refit="never")
     assert said.needs_refit
     assert "Fit again" in said.verdict
 
     asked: list[Any] = []
     monkeypatch.setattr(refit_module, "_program", lambda _, priors: (asked.append(priors), False))
     monkeypatch.setattr(refit_module, "sample", lambda *_: trace)
-    made = updater.update(far, refit="auto")
+    made = updater.update(far)
     assert asked == [far]
     assert made.refit is not None
     assert not made.needs_refit
     assert {answer.way for answer in made.answers} == {"refitted"}
-    near = updater.update(changed(updater, growth_drift={"parameters": {"mu": -1.75}}), refit="auto")
+    near = updater.update(changed(updater, growth_drift={"parameters": {"mu": -1.75}}))
     assert near.refit is None
     assert len(asked) == 1
     # The same draws with the same priors and seed are the same forecast.

@@ -43,8 +43,8 @@ def update(
     run: RunFolder,
     refit: Annotated[
         str,
-        typer.Option(metavar="WHEN", help="Fit again `never`, `auto` (when weights fail) or `always`."),
-    ] = "never",
+        typer.Option(metavar="WHEN", help="Fit again `auto` (when weights fail), `never` or `always`."),
+    ] = "auto",
     question: Ask = None,
     questions: QuestionsFile = None,
     data: DataDir = None,
@@ -54,8 +54,8 @@ def update(
 ) -> None:
     """Show how a run's answers move under your priors.
 
-    The run's draws are weighted; where that does not do, it says so, or fits again. Data and questions are
-    those of the run, so give them again where they were not the embedded ones.
+    The run's draws are weighted, which takes a second; where that does not do, it says so and fits again.
+    Data and questions are those of the run, so give them again where they were not the embedded ones.
     """
     from escalation_forecast.fit import ConvergenceError
 

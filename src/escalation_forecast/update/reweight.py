@@ -17,6 +17,7 @@ import numpy as np
 from escalation_forecast.archive import Run
 from escalation_forecast.fit import Report, Settings
 from escalation_forecast.prior_change import Change
+from escalation_forecast.prior_labels import check_labels
 from escalation_forecast.priors import Priors
 from escalation_forecast.questions import Item
 from escalation_forecast.schema import DataError
@@ -37,9 +38,9 @@ def update(
     priors: Priors,
     *,
     questions: Sequence[str] | None = None,
-    refit: RefitChoice = "never",
+    refit: RefitChoice = "auto",
     settings: Settings | None = None,
-    progress: Report | bool = False,
+    progress: Report | bool = True,
 ) -> Update:
     """The answers of a run under other priors.
 
@@ -48,9 +49,9 @@ def update(
     run : a run, its folder, or an `Updater` of it, which keeps what it has read for the next update.
     priors : such as ``updater.priors.replace(phi=interval(0.6, 0.9))``.
     questions : ids of questions or of answers, which is quicker than all, the default.
-    refit : fit again never, when the weights do not do (``auto``), or always.
+    refit : fit again when the weights do not do (``auto``), never (it says so), or always.
     settings : of that fit; by default `refit.SETTINGS`.
-    progress : show how far the fit is, or be told.
+    progress : show how far the fit is, if on a terminal, or be told.
 
     Raises
     ------
@@ -62,6 +63,7 @@ def update(
     updater = run if isinstance(run, Updater) else Updater.of(run)
     started = time.perf_counter()
     items = updater.asked(questions)
+    check_labels(priors, updater.known)
     changes = changes_of(updater.priors, priors)
     model, chain = split(changes)
     weights, reasons = posterior_weights(updater, model)
