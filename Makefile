@@ -46,6 +46,10 @@ skill: $(READY)  ## run the published backtests and write docs/skill.md; see doc
 plots: $(READY)  ## write docs/plots.md from a finished run: RUN=runs/<id>, and the backtests in runs/backtest
 	$(BIN)/python docs/make_plots.py $(RUN) $(ARGS)
 
+.PHONY: tables
+tables: $(READY)  ## write the measured tables of docs/priors.md and docs/scenarios.md: RUN=runs/<id>
+	$(BIN)/python docs/make_tables.py $(RUN) $(ARGS)
+
 .PHONY: notebooks
 notebooks: $(READY)  ## run the notebooks with full fits and keep what they show; ARGS="01" for one
 	$(BIN)/python notebooks/execute.py $(ARGS)
