@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from escalation_forecast.cli import app
+from escalation_forecast.elicit.page import group_of
 from escalation_forecast.priors import Priors
 from escalation_forecast.questions import draws
 from escalation_forecast.schema import DataError
@@ -22,6 +24,7 @@ from escalation_forecast.update import refit as refit_module
 from escalation_forecast.update.density import log_density
 from escalation_forecast.update.likelihood import model_priors
 from escalation_forecast.update.moves import moves
+from escalation_forecast.update.subjects import SUBJECTS, speaks
 from escalation_forecast.update.updater import kind_of
 from escalation_forecast.update.weights import smooth
 from escalation_forecast.war_paths import war_paths
@@ -288,3 +291,31 @@ def test_bar_is_silent_without_a_terminal() -> None:
 
     with refit_module._shown(tell) as report:
         assert report is tell
+
+
+def test_a_prior_speaks_to_answers_of_its_subject_theatre_and_states(updater: Updater) -> None:
+    item = {one.id: one for one in updater.items}
+    force, growth = item["use-of-force/korea/12m"], item["arms-race-annual/2026"]
+    assert speaks("ladder_slope[korea]", force)
+    assert speaks("phi_global", force)
+    assert not speaks("ladder_slope[taiwan]", force)
+    assert not speaks("budget_noise[KOR]", force)
+    assert speaks("threat_slope[JPN]", growth)
+    assert speaks("reaction", growth)
+    assert not speaks("threat_slope[VNM]", growth)
+    assert not speaks("joining_logit", growth)
+    assert speaks("joining_logit", item["wider-war/any/12m"])
+    assert speaks("ladder_force[taiwan]", item["wider-war/any/12m"])
+    assert not speaks("budget_noise[KOR]", item["wider-war/any/12m"])
+    # Every prior of the model has a group that some answer is about.
+    subjects = {name for groups in SUBJECTS.values() for name in groups}
+    assert {group_of(name) for name in updater.priors} <= subjects
+
+
+def test_what_moves_an_answer_most_is_of_its_subject(sensitive: power_scaling.Sensitivity) -> None:
+    everything = sensitive.moved.assign(clear=True)
+    loud = dataclasses.replace(sensitive, moved=everything)
+    top = loud.top("arms-race-annual/2026", 400)
+    assert len(top) > 20
+    assert not [name for name in top["prior"] if "[VNM]" in name or name.startswith("news_")]
+    assert len(top) < (everything["id"] == "arms-race-annual/2026").sum()

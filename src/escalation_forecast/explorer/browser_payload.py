@@ -20,8 +20,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from escalation_forecast.elicit.page import group_of
-from escalation_forecast.explorer.explorer import Explorer
+from escalation_forecast.explorer.explorer import Explorer, ranked
 from escalation_forecast.explorer.knobs import (
     SHOWN,
     WIDTHS,
@@ -36,7 +35,7 @@ from escalation_forecast.prior_spec import bounds_of
 from escalation_forecast.priors import Priors
 from escalation_forecast.questions import Item
 from escalation_forecast.report.terminal import target_text
-from escalation_forecast.schema import STATES, THEATRES, DataError
+from escalation_forecast.schema import THEATRES, DataError
 from escalation_forecast.score.ladder_pool import load_pool
 from escalation_forecast.update.moves import SCALES
 from escalation_forecast.update.power_scaling import one_by_one
@@ -47,19 +46,9 @@ from escalation_forecast.war_chain import HISTORY
 BY: Final = tuple(float(one) for one in np.arange(-8, 9) / 4)  # standard deviations
 FAMILIES: Final = ("Normal", "LogNormal", "StudentT", "Beta", *SCALES)  # that the program can weigh
 MODEL, CHAIN_ONLY = "model", "chain"
-MOST, LEAST = 5, 3  # priors of a question
+MOST: Final = 5  # priors of a question
 OUTCOME_DRAWS: Final = 4000
 FEWEST: Final = 200  # draws with which a tail can be fitted at all
-# Beginning of a question's id -> groups of priors that speak to it. Of hundreds of priors some seem to move
-# an answer by chance, and those of another subject do nothing else.
-SUBJECTS: Final = {
-    "arms-race": ("spending", "latent"),
-    "spending": ("spending", "latent"),
-    "use-of-force": ("ladder", "latent"),
-    "tension": ("latent", "readings", "identification"),
-    "troops": ("troops",),
-    "": ("war",),
-}
 # Group, pattern of answers, and how many of these: the ones nearest to even chances.
 HEADLINES: Final = (
     ("A wider war", "wider-war/any/12m", 1),
@@ -229,25 +218,8 @@ def payload(explorer: Explorer, question: str | None = None, *, draws: int = 100
 
 def ranking(explorer: Explorer, moved: pd.DataFrame, one: Asked) -> pd.DataFrame:
     """The priors offered for an answer: those that clearly move it most, and a few that may by chance."""
-    mine = moved[[_speaks(explorer, name, one) for name in moved["prior"]]]
-    clear = mine[mine["clear"]].sort_values("largest", ascending=False).head(MOST)
-    rest = mine[~mine["clear"] & (mine["mcse"] > 0)]
-    rest = rest.iloc[np.argsort(-(rest["largest"] / rest["mcse"]).to_numpy())]
-    return pd.concat([clear, rest.head(max(0, LEAST - len(clear)))])
-
-
-def _speaks(explorer: Explorer, name: str, one: Asked) -> bool:
-    """Whether a prior is of the answer's subject, and of its theatre and states where it is of one."""
-    if part_of(explorer, name) != one.part:
-        return False
-    knob, item = explorer.knobs[name], one.item
-    subject = next(groups for start, groups in SUBJECTS.items() if item.question.id.startswith(start))
-    if group_of(knob.prior) not in subject:
-        return False
-    theatre, states = getattr(item.params, "theatre", None), getattr(item.params, "states", None)
-    if knob.label in THEATRES and theatre is not None:
-        return bool(knob.label == theatre)
-    return knob.label not in STATES or not states or knob.label in states
+    inside = [part_of(explorer, name) == one.part for name in moved["prior"]]
+    return ranked(moved[inside], MOST)
 
 
 def part_of(explorer: Explorer, name: str) -> str:

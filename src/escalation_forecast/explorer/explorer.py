@@ -46,6 +46,9 @@ GRID: Final = (-2.0, -1.0, 0.0, 1.0, 2.0)
 MASS: Final = 0.8
 REACH: Final = 1.2815515655446004  # standard errors on either side that hold it
 NOTHING: Final = "# No prior is moved."
+LEAST: Final = 3  # priors shown, even if fewer clearly move the answer
+HARDLY: Final = "Moves this answer hardly, or by chance"
+STRANGE: Final = "Is of another subject; what it moves, it moves by chance"
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +89,20 @@ def interval(probability: float, mcse: float | None) -> tuple[float, float] | No
     if mcse is None:
         return None
     return max(0.0, probability - REACH * mcse), min(1.0, probability + REACH * mcse)
+
+
+def ranked(moved: pd.DataFrame, n: int) -> pd.DataFrame:
+    """The priors that speak to an answer and clearly move it, at most ``n``, and a few that may by chance.
+
+    Parameters
+    ----------
+    moved : rows of `power_scaling.one_by_one` of one answer.
+    """
+    mine = moved[moved["speaks"]]
+    clear = mine[mine["clear"]].sort_values("largest", ascending=False).head(n)
+    rest = mine[~mine["clear"] & (mine["mcse"] > 0)]
+    rest = rest.iloc[np.argsort(-(rest["largest"] / rest["mcse"]).to_numpy())]
+    return pd.concat([clear, rest.head(max(0, min(n, LEAST) - len(clear)))])
 
 
 class Explorer:
@@ -156,10 +173,18 @@ class Explorer:
         return knobs(self.updater, list(dict.fromkeys(move.name for move in self.moves)))
 
     def top(self, question: str = "") -> tuple[str, ...]:
-        """Names of the priors that move an answer most, of those that clearly do; at least one."""
-        mine = self.moved(question).sort_values("largest", ascending=False)
-        clear = mine[mine["clear"]]
-        return tuple((clear if len(clear) else mine.head(1))["prior"].head(self.n))
+        """Names of the priors that move an answer most: those that clearly do, or a few that hardly do."""
+        moved = self.moved(question)
+        found = ranked(moved, self.n)
+        return tuple((found if len(found) else moved.nlargest(1, "largest"))["prior"])
+
+    def hint(self, name: str, question: str = "") -> str:
+        """What has to be said of a prior beside an answer; empty where it clearly moves it."""
+        mine = self.moved(question)
+        row = mine[mine["prior"] == name]
+        if row.empty or (row["clear"] & row["speaks"]).all():
+            return ""
+        return HARDLY if row["speaks"].all() else STRANGE
 
     def has_width(self, name: str) -> bool:
         """Whether a prior has a width to change."""
@@ -228,7 +253,8 @@ class Explorer:
     def _row(self, name: str) -> Row:
         places = {by: Position(by) for by in GRID}
         views = {by: self.view({name: place}) for by, place in places.items()}
-        return Row(name, views, {by: self.words(name, place) for by, place in places.items()})
+        words = {by: self.words(name, place) for by, place in places.items()}
+        return Row(name, views, words, self.hint(name))
 
     def to_html(self) -> str:
         """A fragment with the table of `grid`, without any program; see `page.fragment`."""
@@ -282,11 +308,12 @@ class Explorer:
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """A prior at the places of ``GRID``: what the answer becomes, and what the prior is and means."""
+    """A prior at the places of ``GRID``: what the answer becomes, what the prior is and means, a hint."""
 
     name: str
     views: Mapping[float, View]
     words: Mapping[float, tuple[str, str]]
+    hint: str = ""
 
 
 def explore(

@@ -86,7 +86,8 @@ def _row(row: Row) -> str:
     prior, outcome = row.words[0.0]
     about = outcome.rpartition(": ")[0] or "its own median"
     head = f"<code>{escape(row.name)}</code><br><small>{escape(prior.partition(':')[0])}. In the cells: "
-    head += f"{escape(about)}, and in brackets where 90 % lies</small>"
+    hint = f". {escape(row.hint)}" if row.hint else ""
+    head += f"{escape(about)}, and in brackets where 90 % lies{hint}</small>"
     return f'<tr><th scope="row">{head}</th>{"".join(cells)}<td>{svg_row(row)}</td></tr>'
 
 

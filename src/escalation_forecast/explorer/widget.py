@@ -45,7 +45,7 @@ class Panel:
         self.reset = w.Button(description="Reset all", tooltip="Put every prior back to that of the run")
         self.fit = w.Button(
             description="Fit again",
-            tooltip="Fits the model with these priors; takes some minutes",
+            tooltip="Fits the model with these priors; takes a minute or more",
             button_style="warning",
         )
         self.progress = w.IntProgress(description="Fitting", min=0, max=1, style=STYLE, layout=FULL)
@@ -137,6 +137,8 @@ class Panel:
     def _say(self, name: str, position: Position, text: w.HTML) -> None:
         prior, outcome = self.explorer.words(name, position)
         second = f"<br>That is: {escape(outcome)}." if outcome else ""
+        if hint := self.explorer.hint(name):
+            second += f"<br><em>{escape(hint)}.</em>"
         text.value = f'<div style="margin:0 0 8px 270px;line-height:1.35">{escape(prior)}.{second}</div>'
 
     def _home(self) -> None:
@@ -164,7 +166,7 @@ class Panel:
     def _fit(self) -> None:
         self.fit.disabled, self.progress.value, self.progress.layout.display = True, 0, ""
         self.note.value = (
-            "<p>Fitting again; the first time the program is compiled, which takes a minute.</p>"
+            "<p>Fitting again; the first time the program of the run is loaded, which takes some seconds.</p>"
         )
         try:
             self._tell(self.explorer.view(self.positions, refit=True, progress=self._report))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,7 @@ from escalation_forecast.scenario.effects import Shifts, hidden_shifts
 from escalation_forecast.scenario.response import Slope, hidden_slope
 from escalation_forecast.scenario.windows import with_shorter
 from escalation_forecast.schema import THEATRES, DataError
+from escalation_forecast.update.subjects import states_of
 from escalation_forecast.update.updater import kind_of, war_values
 from escalation_forecast.war_chain import JOINERS
 from escalation_forecast.war_paths import Chains, Pushes, war_paths
@@ -317,7 +318,7 @@ class Ground:
             gain = gains.get(name, np.zeros((self.draws.n, len(self.months))))
             return np.asarray(gain[:, self.months.isin(item.months)].mean(axis=1, keepdims=True))
         until = item.years[-1] - int(sp.years[0]) + 1
-        rows = [sp.states.index(state) for state in _states(item.params) if state in sp.states]
+        rows = [sp.states.index(state) for state in states_of(item.params) if state in sp.states]
         return np.asarray(growth[:, rows, :until].sum(axis=2))
 
     def _path_values(self, paths: xr.Dataset, items: tuple[Item, ...] | list[Item]) -> dict[str, np.ndarray]:
@@ -375,14 +376,6 @@ class Ground:
         # A month's risk moves the number of the month after.
         before = np.concatenate([np.zeros((len(risk), 1)), risk[:, :-1]], axis=1)
         return np.asarray(threat * np.cumsum(before, axis=1) + shifts.of("stock").get(TROOPS, 0.0))
-
-
-def _states(params: Any) -> list[str]:
-    """The states that a rule about years reads."""
-    one = [params.state] if hasattr(params, "state") else []
-    pairs = [params.dyad] if hasattr(params, "dyad") else list(getattr(params, "dyads", ()))
-    both = [state for pair in pairs for state in pair.split("-")]
-    return list(dict.fromkeys([*one, *getattr(params, "states", ()), *both]))
 
 
 def _reads(item: Item) -> str:

@@ -30,6 +30,7 @@ from escalation_forecast.tables import nearest
 from escalation_forecast.update.likelihood import log_likelihood, log_priors, model_priors
 from escalation_forecast.update.moves import Move, moves
 from escalation_forecast.update.reweight import summary_value
+from escalation_forecast.update.subjects import speaks
 from escalation_forecast.update.updater import Updater, kind_of
 from escalation_forecast.update.war import CHAIN
 from escalation_forecast.update.weights import HIGHEST_K
@@ -68,7 +69,7 @@ class Sensitivity:
         prior's part of the two distances, missing where neither is clear; ``label``.
     parameters : by parameter and label: prior, likelihood, label.
     moved : id, prior, up, down (change of the value when the prior moves by one of its sds), largest, mcse
-        (of the larger), k, clear (beyond ``CLEAR`` Monte Carlo errors).
+        (of the larger), k, clear (beyond ``CLEAR`` Monte Carlo errors), speaks (see `subjects`).
     draws : at which the likelihood was computed.
     """
 
@@ -78,10 +79,10 @@ class Sensitivity:
     draws: int
 
     def top(self, name: str, n: int = TOP) -> pd.DataFrame:
-        """The priors that move an answer most, of those that clearly do."""
+        """The priors that move an answer most, of those that speak to it and clearly do."""
         if name not in self.answers.index:
             raise DataError(f"There is no answer `{name}`{nearest(name, self.answers.index)}.")
-        mine = self.moved[(self.moved["id"] == name) & self.moved["clear"]]
+        mine = self.moved[(self.moved["id"] == name) & self.moved["clear"] & self.moved["speaks"]]
         return mine.sort_values("largest", ascending=False).head(n).reset_index(drop=True)
 
     def __repr__(self) -> str:
@@ -328,7 +329,8 @@ def _moved(
 ) -> pd.DataFrame:
     asked = [item for item in items if item.id in every and item.rule.kind != "continuous"]
     if not asked:
-        return pd.DataFrame(columns=["id", "prior", "up", "down", "largest", "mcse", "k", "clear"])
+        columns = ["id", "prior", "up", "down", "largest", "mcse", "k", "clear", "speaks"]
+        return pd.DataFrame(columns=columns)
     table = np.stack([every[item.id] for item in asked])
     centred = table - table.mean(axis=1, keepdims=True)
     share = np.array([_pool_share(updater, item) for item in asked])
@@ -343,18 +345,22 @@ def _moved(
         error = (w * (centred - change[:, None]) - centred).std(axis=1)
         both = (np.where(here, share * change, 0.0), np.where(here, spread * error, 0.0))
         found.setdefault(move.name, {})[move.direction] = *both, move.weights.k
-    parts = [_table(name, [item.id for item in asked], by) for name, by in found.items()]
+    parts = [_table(name, asked, by) for name, by in found.items()]
     return pd.concat(parts, ignore_index=True)
 
 
-def _table(name: str, ids: list[str], by: dict[float, tuple[np.ndarray, np.ndarray, float]]) -> pd.DataFrame:
+def _table(
+    name: str, items: list[Item], by: dict[float, tuple[np.ndarray, np.ndarray, float]]
+) -> pd.DataFrame:
+    ids = [item.id for item in items]
     nothing = np.full(len(ids), np.nan)
     (up, up_error), (down, down_error) = (by.get(d, (nothing, nothing))[:2] for d in (1.0, -1.0))
     larger = np.fmax(abs(up), abs(down)) == abs(up)
     largest, error = np.fmax(abs(up), abs(down)), np.where(larger, up_error, down_error)
     k = max(one[2] for one in by.values())
     columns = {"id": ids, "prior": name, "up": up, "down": down, "largest": largest, "mcse": error, "k": k}
-    return pd.DataFrame(columns).assign(clear=largest > CLEAR * error)
+    spoken = [speaks(name, item) for item in items]
+    return pd.DataFrame(columns).assign(clear=largest > CLEAR * error, speaks=spoken)
 
 
 __all__ = ["Move", "Sensitivity", "one_by_one", "sensitivity"]
