@@ -430,3 +430,21 @@ def test_a_label_that_the_catalogue_does_not_know_is_told_with_the_nearest(defau
         ),
         Store.embedded(),
     )
+
+
+def test_a_change_back_to_one_number_is_told_by_label(default: Priors) -> None:
+    mine = default.replace(
+        budget_bias={"parameters": {"mu": {"CHN": 7}}}, count_loading={"parameters": {"mu": {"pla": -0.3}}}
+    )
+    there, back = default.diff(mine), mine.diff(default)
+    assert [str(one) for one in back] == [
+        "count_loading: pla LogNormal(mu=-0.3, sigma=0.35) -> LogNormal(mu=-0.7, sigma=0.35)",
+        "budget_bias: CHN Normal(mu=7, sigma=0.7) -> Normal(mu=0, sigma=0.7)",
+    ]
+    assert [one.labels for one in there] == [one.labels for one in back] == [("pla",), ("CHN",)]
+    assert mine.replace(_tables(default.to_toml(mine))) == default
+    others = mine.replace(count_loading={"parameters": {"mu": {"*": -0.5}}})
+    (change,) = mine.diff(others)
+    assert change.labels == ("*",)
+    assert str(change).startswith("count_loading: others LogNormal(mu=-0.7")
+    assert mine.replace(_tables(others.to_toml(mine))) == others

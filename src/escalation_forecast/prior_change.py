@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from escalation_forecast.prior_spec import PriorSpec
+from escalation_forecast.prior_spec import OTHERS, PriorSpec, label_words
 
 COMPARED: Final = ("family", "parameters", "pooling", "spread", "reason", "source", "elicited")
 DECIDES: Final = ("family", "parameters", "pooling", "spread")
@@ -41,28 +42,35 @@ class Change:
         found: dict[str, None] = {}
         for key, now in self.after.parameters.items():
             was = self.before.parameters[key]
-            if not isinstance(now, dict):
+            tables = [one for one in (was, now) if isinstance(one, dict)]
+            if not tables:
                 if was != now:
                     return ()
                 continue
-            if isinstance(was, tuple):
+            # Of two that name all others or do not, and of lists, nothing can be told label by label.
+            if isinstance(was, tuple) or isinstance(now, tuple) or len({OTHERS in one for one in tables}) > 1:
                 return ()
-            old = was if isinstance(was, dict) else dict.fromkeys(now, was)
-            found |= dict.fromkeys(label for label in now if now[label] != old.get(label))
+            old, new = (one if isinstance(one, dict) else dict.fromkeys(tables[0], one) for one in (was, now))
+            every = dict.fromkeys([*new, *old])
+            found |= dict.fromkeys(one for one in every if _in(new, one) != _in(old, one))
         return tuple(found)
 
     def __str__(self) -> str:
-        if self.before and self.after and self.labels and not isinstance(self._first(self.after), tuple):
+        if self.before and self.after and self.labels and not self._lists:
             parts = [
-                f"{label} {_at(self.before, label)} -> {_at(self.after, label)}" for label in self.labels
+                f"{label_words(label)} {_at(self.before, label)} -> {_at(self.after, label)}"
+                for label in self.labels
             ]
             return f"{self.name}: {'; '.join(parts)}"
         was, now = (spec.text if spec else "(none)" for spec in (self.before, self.after))
         return f"{self.name}: {was} -> {now}" if was != now else f"{self.name}: {', '.join(self.keys)}"
 
-    def _first(self, spec: PriorSpec) -> Any:
-        table = next(value for value in spec.parameters.values() if isinstance(value, dict))
-        return next(iter(table.values()))
+    @property
+    def _lists(self) -> bool:
+        """Whether a label has a list of numbers."""
+        specs = [spec for spec in (self.before, self.after) if spec is not None]
+        tables = [one for spec in specs for one in spec.parameters.values() if isinstance(one, dict)]
+        return any(isinstance(one, tuple) for table in tables for one in table.values())
 
     def partial(self) -> PriorSpec:
         """The prior after, with the numbers of those labels only that differ.
@@ -73,7 +81,7 @@ class Change:
         if not self.labels:
             return self.after
         kept: dict[str, Any] = {
-            key: {label: value[label] for label in self.labels} if isinstance(value, dict) else value
+            key: {label: _in(value, label) for label in self.labels} if isinstance(value, dict) else value
             for key, value in self.after.parameters.items()
         }
         return replace(self.after, parameters=kept)
@@ -82,6 +90,10 @@ class Change:
 def different(was: PriorSpec, now: PriorSpec) -> tuple[str, ...]:
     """Names of what differs, of ``COMPARED``."""
     return tuple(key for key in COMPARED if getattr(was, key) != getattr(now, key))
+
+
+def _in(table: Mapping[str, Any], label: str) -> Any:
+    return table.get(label, table.get(OTHERS))
 
 
 def _at(spec: PriorSpec, label: str) -> str:

@@ -326,13 +326,14 @@ def _spread(values: np.ndarray, dims: tuple[str, ...], axis: int) -> np.ndarray:
     return values.reshape(shape)
 
 
-def _label(name: str) -> str:
+def label_words(name: str) -> str:
+    """A label of a table as people read it."""
     return "others" if name == OTHERS else name
 
 
 def _show(value: Parameter) -> str:
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_label(k)}={_show(v)}" for k, v in value.items()) + "}"
+        return "{" + ", ".join(f"{label_words(k)}={_show(v)}" for k, v in value.items()) + "}"
     if isinstance(value, tuple):
         return "[" + ", ".join(_show(v) for v in value) + "]"
     return f"{value:.12g}"
