@@ -701,3 +701,17 @@ def test_commands(at: Scenarios, tmp_path: Path) -> None:
     assert wrong.exit_code == 2
     bad = runner.invoke(app, ["scenario", "sweep", "mediation", "mediation.scale=a", "--run", folder])
     assert bad.exit_code == 2
+
+
+def test_weights_that_do_not_do_are_not_read_as_nothing_moving(at: Scenarios) -> None:
+    found = at.run("package-every-month")
+    assert found.conditional is not None
+    assert found.conditional.needs_refit
+    for text in (found.words(), unescape(found._repr_html_())):
+        assert "The draws at hand cannot tell." in text
+        assert "No probability moves" not in text
+        assert "Fit again" in text
+    assert found["wider-war/any/12m"].words == "wider-war/any/12m: the draws at hand cannot tell."
+    assert "C: fit again" in result_table([found], ["wider-war/any/12m"])
+    told = at.run("clash-in-korea")
+    assert "cannot tell" not in told.words()

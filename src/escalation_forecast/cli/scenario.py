@@ -268,5 +268,5 @@ def _print(one: ScenarioResult, asked: Sequence[str] | None) -> None:
     for row in (*one.rows, *one.readouts):
         if _asked(row.id, asked):
             typer.echo(f"  {row.words}")
-    for caveat in one.caveats:
-        typer.echo(f"  {caveat}")
+    for said in (*one.news_words(), *one.caveats):
+        typer.echo(f"  {said}")

@@ -44,7 +44,10 @@ def result_table(results: Sequence[ScenarioResult], answers: Sequence[str] = ANS
         for answer in answers:
             row = one[answer]
             if row.change is None:
-                cells.append("-" if row.conditional is None else f"C {100 * row.conditional:+.1f}")
+                # Weights that do not do tell nothing.
+                again = one.conditional is not None and one.conditional.needs_refit
+                unknown = "C: fit again" if again else "-"
+                cells.append(unknown if row.conditional is None else f"C {100 * row.conditional:+.1f}")
                 continue
             c = row.change
             if c == NO_CHANGE:

@@ -30,6 +30,9 @@ LABELS: Final[dict[str, str]] = {
 }
 BEYOND: Final = f"nothing is said beyond {LONGEST} months"
 NOT_SETTLED: Final = "the evidence does not settle the direction"
+NO_DECISION: Final = "no decision is part of the scenario"
+CANNOT_TELL: Final = "the draws at hand cannot tell"
+NONE_MOVES: Final = "No probability moves beyond its Monte Carlo error."
 SHOWN: Final = 10
 LEAST_TIPPING: Final = 0.005  # sd; smaller ones would be told as zero
 COLUMNS: Final = (
@@ -168,11 +171,17 @@ class ScenarioResult:
         lines = [f"{self.name} ({LABELS[self.label]}): {self.scenario.title}."]
         lines += [f"  {row.words}" for row in self.largest(n)]
         if len(lines) == 1:
-            lines.append("  No probability moves beyond its Monte Carlo error.")
-        lines += [f"  {one}" for one in self._news()]
+            lines.append(f"  {self._nothing}")
+        lines += [f"  {one}" for one in self.news_words()]
         return "\n".join([*lines, *(f"  {one}" for one in self.caveats)])
 
-    def _news(self) -> list[str]:
+    @property
+    def _nothing(self) -> str:
+        """What to say where no row is shown."""
+        untold = self.label == "C" and self.conditional is not None and self.conditional.needs_refit
+        return f"{CANNOT_TELL.capitalize()}." if untold else NONE_MOVES
+
+    def news_words(self) -> list[str]:
         """What has to be said of the C number: how much it asks, and how it was found."""
         beside = "" if self.label == "C" else "C beside it: "
         if self.conditional is None:
@@ -199,8 +208,8 @@ class ScenarioResult:
         title = f"<p><b>{escape(self.scenario.title)}</b> ({escape(LABELS[self.label])})</p>"
         table = f"<table><tr>{head}</tr>{body}</table>"
         if not rows:
-            table = "<p>No probability moves beyond its Monte Carlo error.</p>"
-        notes = "".join(f"<li>{escape(one)}</li>" for one in (*self._news(), *self.caveats))
+            table = f"<p>{self._nothing}</p>"
+        notes = "".join(f"<li>{escape(one)}</li>" for one in (*self.news_words(), *self.caveats))
         return f"{title}{table}<ul>{notes}</ul>"
 
 

@@ -25,7 +25,14 @@ from escalation_forecast.scenario.levers import (
     load_scenarios,
 )
 from escalation_forecast.scenario.response import respond, spread, tipping_point
-from escalation_forecast.scenario.result import BEYOND, Label, Row, ScenarioResult
+from escalation_forecast.scenario.result import (
+    BEYOND,
+    CANNOT_TELL,
+    NO_DECISION,
+    Label,
+    Row,
+    ScenarioResult,
+)
 from escalation_forecast.scenario.structural import Ground, Outcome
 from escalation_forecast.scenario.windows import months_to
 from escalation_forecast.schema import THEATRES, DataError
@@ -158,6 +165,7 @@ class Scenarios:
         # Weights that do not do give numbers too, which nobody should see.
         told = news is not None and not news.needs_refit
         learned = {one.item.id: one for one in news.answers} if news is not None and told else {}
+        undecided = NO_DECISION if told else CANNOT_TELL
         for item in ground.items:
             known = ground.updater.stored.get(item.id)
             stored = summary_value(known) if known else float(ground.values[item.id].mean())
@@ -168,7 +176,7 @@ class Scenarios:
             if not structural and known is None:
                 continue
             if not structural:
-                found.append(Row(*common, None, None, c, mcse, "no decision is part of the scenario", item))
+                found.append(Row(*common, None, None, c, mcse, undecided, item))
                 continue
             if months_to(item, ground.months[0]) > LONGEST:
                 found.append(Row(*common, None, None, c, mcse, BEYOND, item))
