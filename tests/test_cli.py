@@ -124,6 +124,10 @@ BAD_INPUT = {
         lambda p: priors(p, "[priors.fi]\nparameters = { alpha = 2 }\n"),
         ["there is no prior 'fi'"],
     ),
+    "unknown label": (
+        lambda p: priors(p, "[priors.count_loading]\nparameters.mu = { plla = -0.3 }\n"),
+        ["Prior 'count_loading' names 'plla'", "the nearest is 'pla'"],
+    ),
     "unknown rule": (
         lambda p: questions(p, '[[question]]\nid = "mine"\nrule = "states-grew"\n'),
         ["question `mine`"],

@@ -110,7 +110,7 @@ def forecast(
     options: dict[str, Any] = {
         "as_of": day,
         "horizon": horizon,
-        "priors": read_priors(priors) if priors else None,
+        "priors": read_priors(priors, store) if priors else None,
         "questions": read_questions(questions) if questions else None,
         "out": out,
         "draft": draft,

@@ -117,12 +117,18 @@ def known_on(store: Store, as_of: str | None) -> Store:
     return store.as_of(read_day(as_of) or dt.date.today())
 
 
-def read_priors(path: Path | None) -> Priors:
-    """The default priors, changed by a user's file if there is one."""
+def read_priors(path: Path | None, store: Store | None = None) -> Priors:
+    """The default priors, changed by a user's file if there is one; its labels are those of the store."""
+    from escalation_forecast.prior_labels import check_labels
     from escalation_forecast.priors import Priors
 
     default = Priors.default()
-    return default.override(path) if path else default
+    if not path:
+        return default
+    chosen = default.override(path)
+    if store is not None:
+        check_labels(chosen, store)
+    return chosen
 
 
 def read_questions(path: Path | None) -> list[Question]:

@@ -60,6 +60,7 @@ def read(config: Config) -> Asked:
     ------
     DataError
     """
+    from escalation_forecast.prior_labels import check_labels
     from escalation_forecast.priors import Priors
     from escalation_forecast.question_file import load_questions
     from escalation_forecast.store import Store
@@ -74,6 +75,7 @@ def read(config: Config) -> Asked:
         priors = Priors.default()
         if config.run.priors:
             priors = priors.override(config.run.priors)
+            check_labels(priors, store)
         questions = load_questions(config.run.questions)
     except OSError as error:
         raise DataError(
