@@ -1,4 +1,4 @@
-"""Write the measured tables of docs/priors.md and docs/scenarios.md from a finished run; `make tables` calls it."""
+"""Write the measured tables of two pages from a finished run; `make tables` calls it."""
 
 from __future__ import annotations
 

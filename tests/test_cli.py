@@ -126,7 +126,7 @@ BAD_INPUT = {
     ),
     "unknown label": (
         lambda p: priors(p, "[priors.count_loading]\nparameters.mu = { plla = -0.3 }\n"),
-        ["Prior 'count_loading' names 'plla'", "the nearest is 'pla'"],
+        ["Prior 'count_loading' names 'plla'", "no count_group of the catalogue"],
     ),
     "unknown rule": (
         lambda p: questions(p, '[[question]]\nid = "mine"\nrule = "states-grew"\n'),
