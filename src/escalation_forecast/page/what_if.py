@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from escalation_forecast.scenario.result import Row, ScenarioResult
     from escalation_forecast.update.updater import Updater
 
-FORM: Final = "2"
+FORM: Final = "3"
 """Of the file; another form is made anew."""
 SHOWN: Final = (
     "wider-war/any/12m",
@@ -73,6 +73,7 @@ def _entry(material: Material, found: ScenarioResult) -> dict[str, Any]:
         "text": " ".join(found.scenario.text.split()),
         "caveats": [*found.caveats],
         "refused": found.refused,
+        "nothing": found.nothing,
         "rows": [_row(material, row, most) for row in rows],
         "still": [" ".join(_names(material, row)) for row in still],
         "news": any(row.conditional is not None for row in rows),
@@ -91,8 +92,8 @@ def _ends(row: Row) -> tuple[float, ...]:
 
 def _names(material: Material, row: Row) -> tuple[str, str, str]:
     question, parts, window = parts_of(row.id)
-    title = material.answers[row.id]["title"] if row.id in material.answers else row.target
-    return str(title), part_name(question, parts, material.described), window_name(window)
+    title = row.target if row.item is None else row.item.question.title
+    return title, part_name(question, parts, material.described), window_name(window)
 
 
 def _row(material: Material, row: Row, most: float) -> dict[str, Any]:

@@ -171,12 +171,12 @@ class ScenarioResult:
         lines = [f"{self.name} ({LABELS[self.label]}): {self.scenario.title}."]
         lines += [f"  {row.words}" for row in self.largest(n)]
         if len(lines) == 1:
-            lines.append(f"  {self._nothing}")
+            lines.append(f"  {self.nothing}")
         lines += [f"  {one}" for one in self.news_words()]
         return "\n".join([*lines, *(f"  {one}" for one in self.caveats)])
 
     @property
-    def _nothing(self) -> str:
+    def nothing(self) -> str:
         """What to say where no row is shown."""
         untold = self.label == "C" and self.conditional is not None and self.conditional.needs_refit
         return f"{CANNOT_TELL.capitalize()}." if untold else NONE_MOVES
@@ -208,7 +208,7 @@ class ScenarioResult:
         title = f"<p><b>{escape(self.scenario.title)}</b> ({escape(LABELS[self.label])})</p>"
         table = f"<table><tr>{head}</tr>{body}</table>"
         if not rows:
-            table = f"<p>{self._nothing}</p>"
+            table = f"<p>{self.nothing}</p>"
         notes = "".join(f"<li>{escape(one)}</li>" for one in (*self.news_words(), *self.caveats))
         return f"{title}{table}<ul>{notes}</ul>"
 
