@@ -21,7 +21,7 @@ OTHER: Final = (
 MIN_ESS: Final = 400.0
 MIN_E_BFMI: Final = 0.3
 TAILS: Final = (0.05, 0.95)
-WARM_TUNE: Final = 60
+WARM_TUNE: Final = 100
 KEPT_STATS: Final = ("diverging", "energy", "logp", "depth", "n_steps", "step_size", "maxdepth_reached")
 # What sampling moves in place of the quantities of interest.
 INNOVATIONS: Final = "innovation"

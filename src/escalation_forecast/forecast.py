@@ -95,31 +95,36 @@ def simulate(
         "state": list(panel.spending.states),
     }
     lead = ("chain", "draw")
+
+    def single(values: np.ndarray) -> np.ndarray:
+        # At once, so that doubles and singles of all are not held beside each other.
+        return draws.unflatten(values.astype(np.float32))
+
     variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
-        "risk": ((*lead, "theatre", "month"), draws.unflatten(standard[:, :-1])),
-        "global_risk": ((*lead, "month"), draws.unflatten(standard[:, -1])),
+        "risk": ((*lead, "theatre", "month"), single(standard[:, :-1])),
+        "global_risk": ((*lead, "month"), single(standard[:, -1])),
         "ladder": (
             (*lead, "theatre", "month"),
-            draws.unflatten(ladder_paths(panel, draws, eta, months, streams[2], force)),
+            single(ladder_paths(panel, draws, eta, months, streams[2], force)),
         ),
-        "indicator_level": ((*lead, "indicator", "month"), draws.unflatten(levels)),
+        "indicator_level": ((*lead, "indicator", "month"), single(levels)),
     }
+    # Futures of wars are still to come, and take as much.
+    del levels, standard
     stocks = extend_stocks(panel, draws, eta, months, streams[3])
     if stocks is not None:
-        variables["dprk_troops"] = ((*lead, "month"), draws.unflatten(stocks))
+        variables["dprk_troops"] = ((*lead, "month"), single(stocks))
     spending = spending_paths(panel, draws, priors, eta, horizon, streams[4], spending_weight)
     coords |= {"year": spending.years, "age": np.arange(spending.prints.shape[3])}
-    variables["growth_print"] = ((*lead, "state", "year", "age"), draws.unflatten(spending.prints))
-    variables["growth_true"] = ((*lead, "state", "year"), draws.unflatten(spending.true))
+    variables["growth_print"] = ((*lead, "state", "year", "age"), single(spending.prints))
+    variables["growth_true"] = ((*lead, "state", "year"), single(spending.true))
     us_troops, hosts = us_troop_paths(panel, draws, eta, months, streams[5])
     transfers, pairs, transfer_years = transfer_paths(panel, draws, eta, months, streams[5])
     coords |= {"host": hosts, "pair": pairs, "transfer_year": transfer_years}
-    variables["us_troops"] = ((*lead, "host", "month"), draws.unflatten(us_troops))
-    variables["transfers"] = ((*lead, "pair", "transfer_year"), draws.unflatten(transfers))
+    variables["us_troops"] = ((*lead, "host", "month"), single(us_troops))
+    variables["transfers"] = ((*lead, "pair", "transfer_year"), single(transfers))
 
-    paths = xr.Dataset(
-        {name: (dims, values.astype(np.float32)) for name, (dims, values) in variables.items()}, coords=coords
-    )
+    paths = xr.Dataset(variables, coords=coords)
     chains = _chains(panel, draws, priors, history, eta, force, months, seed)
     paths = paths.merge(war_paths(chains, posterior))
     paths.attrs = {

@@ -20,6 +20,8 @@ from pytensor.link.numba.dispatch import basic as numba_basic
 from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache_key
 from scipy.signal import lfilter
 
+from escalation_forecast.vector_math import exp, log_one_plus
+
 numba_njit = numba_basic.numba_njit
 
 
@@ -184,43 +186,42 @@ def _counts(
     index_previous: Any, y: Any, log_exposure: Any, trend: Any, log_rate_previous: Any, linked: Any,
 ) -> tuple[Any, ...]:  # fmt: skip
     """Negative binomial counts without their log-gamma terms; ``memory`` and ``drift`` have one element."""
-    value = 0.0
+    n = len(item)
     by_intercept, by_loading = np.zeros(len(intercept)), np.zeros(len(loading))
     by_size, by_memory, by_drift = np.zeros(len(size)), np.zeros(1), np.zeros(1)
     by_flat = np.zeros(len(flat))
-    log_sizes, per_size = np.log(size), 1.0 / size
-    for row in range(len(item)):
-        j, now = item[row], index[row]
-        log_size = log_sizes[j]
-        log_mean = intercept[j] + loading[j] * flat[now] + drift[0] * trend[row] + log_exposure[row]
-        carried, surprise = 0.0, 0.0
-        if linked[row] > 0.0:
-            before = index_previous[row]
-            carried = memory[0] * linked[row]
-            surprise = log_rate_previous[row] - intercept[j] - loading[j] * flat[before]
-            log_mean += carried * surprise
-        # share = mean / (mean + size), and the logarithm of the sum, by the exponential that is below one.
-        if log_mean > log_size:
-            ratio = np.exp(log_size - log_mean)
-            log_sum = log_mean + np.log(1.0 + ratio)
-            share = 1.0 / (1.0 + ratio)
-            rest = ratio * share
-        else:
-            ratio = np.exp(log_mean - log_size)
-            log_sum = log_size + np.log(1.0 + ratio)
-            rest = 1.0 / (1.0 + ratio)
-            share = ratio * rest
-        value += y[row] * (log_mean - log_sum) + size[j] * (log_size - log_sum)
-        by_log_mean = y[row] * rest - size[j] * share
-        by_size[j] += log_size - log_sum + 1.0 - (y[row] * per_size[j] + 1.0) * rest
-        by_intercept[j] += by_log_mean * (1.0 - carried)
-        by_loading[j] += by_log_mean * flat[now]
-        by_drift[0] += by_log_mean * trend[row]
-        by_flat[now] += by_log_mean * loading[j]
-        if linked[row] > 0.0:
-            by_loading[j] -= by_log_mean * carried * flat[before]
-            by_memory[0] += by_log_mean * linked[row] * surprise
-            by_flat[before] -= by_log_mean * carried * loading[j]
+    log_sizes = np.log(size)
+    surprise, above, sizes = np.empty(n), np.empty(n), np.empty(n)
+    for row in range(n):
+        j = item[row]
+        log_mean = intercept[j] + loading[j] * flat[index[row]] + drift[0] * trend[row] + log_exposure[row]
+        surprise[row] = log_rate_previous[row] - intercept[j] - loading[j] * flat[index_previous[row]]
+        above[row] = log_mean + memory[0] * linked[row] * surprise[row] - log_sizes[j]
+        sizes[row] = size[j]
+    value = 0.0
+    by_log_mean, by_own_size = np.empty(n), np.empty(n)
+    for row in range(n):
+        # By the exponential that is below one: share = mean / (mean + size), and the logarithm of the sum
+        # over the size.
+        one = above[row]
+        ratio = exp(-abs(one))
+        log_sum = max(one, 0.0) + log_one_plus(ratio)
+        more = 1.0 / (1.0 + ratio)
+        less = ratio * more
+        share, rest = (more, less) if one > 0.0 else (less, more)
+        value += y[row] * (one - log_sum) - sizes[row] * log_sum
+        by_log_mean[row] = y[row] * rest - sizes[row] * share
+        by_own_size[row] = 1.0 - (y[row] / sizes[row] + 1.0) * rest - log_sum
+    for row in range(n):
+        j, now, before = item[row], index[row], index_previous[row]
+        one, carried = by_log_mean[row], memory[0] * linked[row]
+        by_size[j] += by_own_size[row]
+        by_intercept[j] += one * (1.0 - carried)
+        by_loading[j] += one * (flat[now] - carried * flat[before])
+        by_drift[0] += one * trend[row]
+        by_memory[0] += one * linked[row] * surprise[row]
+        by_flat[now] += one * loading[j]
+        by_flat[before] -= one * carried * loading[j]
     return np.asarray(value), by_intercept, by_loading, by_size, by_memory, by_drift, by_flat
 
 
@@ -264,39 +265,50 @@ def _shares(
     value, factors = 0.0, 1.0
     by_intercept, by_loading = np.zeros(len(intercept)), np.zeros(len(loading))
     by_concentration, by_flat = np.zeros(len(concentration)), np.zeros(len(flat))
-    n_rows, row = len(item), 0
-    while row < n_rows:
-        # Rows of one item and month come together and share their probability.
+    n_rows, n = len(item), 0
+    # Rows of one item and month come together and share their probability.
+    begins, yes, no = np.empty(n_rows + 1, np.int64), np.empty(n_rows), np.empty(n_rows)
+    for row in range(n_rows):
         j, now = item[row], index[row]
-        logit = intercept[j] + loading[j] * flat[now]
-        odds = np.exp(-abs(logit))
+        if row == 0 or j != item[row - 1] or now != index[row - 1]:
+            begins[n] = row
+            yes[n] = intercept[j] + loading[j] * flat[now]
+            n += 1
+    begins[n] = n_rows
+    for part in range(n):
+        logit = yes[part]
+        odds = exp(-abs(logit))
         more = 1.0 / (1.0 + odds)
-        yes, no = (more, odds * more) if logit > 0.0 else (odds * more, more)
-        ups, downs = concentration[j] * yes, concentration[j] * no
-        # Products of the factors for and against, and their derivatives.
-        up, down, by_up, by_down = 1.0, 1.0, 0.0, 0.0
-        while row < n_rows and item[row] == j and index[row] == now:
-            if sign[row] > 0.0:
-                factor = ups + step[row]
-                by_up = by_up * factor + up
-                up *= factor
-            else:
-                factor = downs + step[row]
-                by_down = by_down * factor + down
-                down *= factor
-            row += 1
-            if up > ROOM or down > ROOM or up < 1.0 / ROOM or down < 1.0 / ROOM:
-                break
-        for_yes, for_no = by_up / up, by_down / down
-        factors *= up * down
-        if factors > LARGEST or factors < SMALLEST:
-            value += np.log(factors)
-            factors = 1.0
-        by_concentration[j] += for_yes * yes + for_no * no
-        by_logit = concentration[j] * (for_yes - for_no) * yes * no
-        by_intercept[j] += by_logit
-        by_loading[j] += by_logit * flat[now]
-        by_flat[now] += by_logit * loading[j]
+        yes[part], no[part] = (more, odds * more) if logit > 0.0 else (odds * more, more)
+    for part in range(n):
+        row, end = begins[part], begins[part + 1]
+        j, now = item[row], index[row]
+        ups, downs = concentration[j] * yes[part], concentration[j] * no[part]
+        while row < end:
+            # Products of the factors for and against, and their derivatives.
+            up, down, by_up, by_down = 1.0, 1.0, 0.0, 0.0
+            while row < end:
+                if sign[row] > 0.0:
+                    factor = ups + step[row]
+                    by_up = by_up * factor + up
+                    up *= factor
+                else:
+                    factor = downs + step[row]
+                    by_down = by_down * factor + down
+                    down *= factor
+                row += 1
+                if up > ROOM or down > ROOM or up < 1.0 / ROOM or down < 1.0 / ROOM:
+                    break
+            for_yes, for_no = by_up / up, by_down / down
+            factors *= up * down
+            if factors > LARGEST or factors < SMALLEST:
+                value += np.log(factors)
+                factors = 1.0
+            by_concentration[j] += for_yes * yes[part] + for_no * no[part]
+            by_logit = concentration[j] * (for_yes - for_no) * yes[part] * no[part]
+            by_intercept[j] += by_logit
+            by_loading[j] += by_logit * flat[now]
+            by_flat[now] += by_logit * loading[j]
     value += np.log(factors)
     return np.asarray(value), by_intercept, by_loading, by_concentration, by_flat
 
@@ -305,34 +317,36 @@ def _ladder(
     first: Any, second: Any, slope: Any, flat: Any, item: Any, index: Any, level: Any
 ) -> tuple[Any, ...]:
     """Ordered logit in three classes with cutpoints ``-first`` and ``-second``."""
+    n = len(item)
     value, chances = 0.0, 1.0
     by_first, by_second = np.zeros(len(first)), np.zeros(len(second))
     by_slope, by_flat = np.zeros(len(slope)), np.zeros(len(flat))
-    for row in range(len(item)):
+    some, force = np.empty(n), np.empty(n)
+    for row in range(n):
+        j = item[row]
+        push = slope[j] * flat[index[row]]
+        some[row], force[row] = first[j] + push, second[j] + push
+    by_low, by_high, chance = np.empty(n), np.empty(n), np.empty(n)
+    for row in range(n):
+        any_, deadly = 1.0 / (1.0 + exp(-some[row])), 1.0 / (1.0 + exp(-force[row]))
+        not_first, not_last = (1.0 if level[row] > 0 else 0.0), (1.0 if level[row] < 2 else 0.0)
+        # 1 - any, any - deadly, deadly
+        one = not_last * (not_first * any_ + (1.0 - not_first) * (1.0 - any_))
+        one = one + not_first * (1.0 - 2.0 * not_last) * deadly + LEAST_CHANCE
+        low = any_ * (1.0 - any_) * not_last * (2.0 * not_first - 1.0)
+        high = deadly * (1.0 - deadly) * not_first * (1.0 - 2.0 * not_last)
+        chance[row], by_low[row], by_high[row] = one, low / one, high / one
+    for row in range(n):
         j, now = item[row], index[row]
-        push = slope[j] * flat[now]
-        some, force = 0.0, 0.0
-        if level[row] < 2:
-            some = 1.0 / (1.0 + np.exp(-first[j] - push))
-        if level[row] > 0:
-            force = 1.0 / (1.0 + np.exp(-second[j] - push))
-        if level[row] == 0:
-            chance, low, high = 1.0 - some, -some * (1.0 - some), 0.0
-        elif level[row] == 1:
-            chance, low, high = some - force, some * (1.0 - some), -force * (1.0 - force)
-        else:
-            chance, low, high = force, 0.0, force * (1.0 - force)
-        chance += LEAST_CHANCE
-        chances *= chance
+        chances *= chance[row]
         if chances < SMALLEST:
             value += np.log(chances)
             chances = 1.0
-        per_chance = 1.0 / chance
-        by_low, by_high = low * per_chance, high * per_chance
-        by_first[j] += by_low
-        by_second[j] += by_high
-        by_slope[j] += (by_low + by_high) * flat[now]
-        by_flat[now] += (by_low + by_high) * slope[j]
+        both = by_low[row] + by_high[row]
+        by_first[j] += by_low[row]
+        by_second[j] += by_high[row]
+        by_slope[j] += both * flat[now]
+        by_flat[now] += both * slope[j]
     value += np.log(chances)
     return np.asarray(value), by_first, by_second, by_slope, by_flat
 
@@ -355,8 +369,8 @@ def _hurdles(intercept: Any, loading: Any, flat: Any, item: Any, index: Any, z: 
     for row in range(len(item)):
         j, now = item[row], index[row]
         logit = intercept[j] + slope * flat[now]
-        odds = np.exp(-abs(logit))
-        value += z[row] * logit - max(logit, 0.0) - np.log1p(odds)
+        odds = exp(-abs(logit))
+        value += z[row] * logit - max(logit, 0.0) - log_one_plus(odds)
         more = 1.0 / (1.0 + odds)
         by_logit = z[row] - (more if logit > 0.0 else odds * more)
         by_intercept[j] += by_logit
@@ -453,11 +467,11 @@ def _student_t(x: Any, df: Any, scale: Any) -> tuple[Any, ...]:
 
 
 reading_density = FusedDensity("reading", _readings, (0, 1, 2, 3, 5), version=4)
-count_density = FusedDensity("count", _counts, (0, 1, 2, 3, 4, 5), version=4)
+count_density = FusedDensity("count", _counts, (0, 1, 2, 3, 4, 5), version=5)
 gamma_density = FusedDensity("gamma", _count_gammas, (0,), version=4)
-share_density = FusedDensity("share", _shares, (0, 1, 2, 3), version=4)
-ladder_density = FusedDensity("ladder", _ladder, (0, 1, 2, 3), version=4)
+share_density = FusedDensity("share", _shares, (0, 1, 2, 3), version=5)
+ladder_density = FusedDensity("ladder", _ladder, (0, 1, 2, 3), version=5)
 total_density = FusedDensity("total", _totals, (0,), version=1)
-hurdle_density = FusedDensity("hurdle", _hurdles, (0, 1, 2), version=1)
+hurdle_density = FusedDensity("hurdle", _hurdles, (0, 1, 2), version=2)
 stock_density = FusedDensity("stock", _stocks, (0, 1, 2, 3), version=1)
 student_t_density = FusedDensity("student_t", _student_t, (0,), version=4)

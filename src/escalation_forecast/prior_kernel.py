@@ -11,13 +11,14 @@ from typing import Any, Final
 
 import numpy as np
 import pytensor.tensor as pt
+from numba.extending import register_jitable
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch import basic as numba_basic
 from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache_key
 from scipy.special import expit
 
-VERSION: Final = 1  # of the cache of compiled code: raise it with every change of `_priors`
+VERSION: Final = 2  # of the cache of compiled code: raise it with every change of `_priors`
 
 # Laws: a family with the transform that PyMC gives it, and what its numbers are.
 FREE: Final = 0  # neither density nor transform: the graph has them
@@ -30,7 +31,20 @@ BETA: Final = 6  # alpha, beta; by its log odds
 
 BY_LOG: Final = (LOG_NORMAL, GAMMA, HALF_NORMAL)
 COLUMNS: Final = 9  # of the table: start, stop, law, and for each of three numbers where it is and its step
-LARGEST: Final = 1e100
+LARGEST: Final = 1e100  # of a product of tails, before its logarithm is taken
+
+
+@register_jitable
+def _sum_of_logs(values: Any) -> Any:
+    """Sum of logarithms of numbers from one up, by one logarithm for eight of them."""
+    total, whole = 0.0, len(values) - len(values) % 8
+    for k in range(0, whole, 8):
+        near = (values[k] * values[k + 1]) * (values[k + 2] * values[k + 3])
+        far = (values[k + 4] * values[k + 5]) * (values[k + 6] * values[k + 7])
+        total += np.log(near * far)
+    for k in range(whole, len(values)):
+        total += np.log(values[k])
+    return total
 
 
 def _priors(z: Any, position: Any, scale: Any, table: Any, numbers: Any) -> tuple[Any, ...]:
@@ -38,34 +52,56 @@ def _priors(z: Any, position: Any, scale: Any, table: Any, numbers: Any) -> tupl
 
     ``position + scale * z`` is PyMC's unconstrained vector. Both slopes are by that vector.
     """
-    n = len(z)
-    theta, slope, own = np.empty(n), np.empty(n), np.empty(n)
+    theta, slope, own = np.empty(len(z)), np.empty(len(z)), np.empty(len(z))
     value = 0.0
     for at in range(0, len(table), COLUMNS):
         start, stop, law = table[at], table[at + 1], table[at + 2]
         first, first_step = table[at + 3], table[at + 4]
         second, second_step = table[at + 5], table[at + 6]
         third, third_step = table[at + 7], table[at + 8]
+        n = stop - start
+        # Views from zero on, so that a loop needs no look at whether a place is counted from the end.
+        moved, origin, spread = z[start:stop], position[start:stop], scale[start:stop]
+        values, slopes, steps = theta[start:stop], slope[start:stop], own[start:stop]
         if law == FREE:
-            for i in range(start, stop):
-                theta[i], slope[i], own[i] = position[i] + scale[i] * z[i], 1.0, 0.0
+            for k in range(n):
+                values[k], slopes[k], steps[k] = origin[k] + spread[k] * moved[k], 1.0, 0.0
+        elif law == NORMAL and first_step + second_step == 0:
+            # Innovations are by far the most: their numbers are read once.
+            mu, rate = numbers[first], 1.0 / numbers[second]
+            squares = 0.0
+            for k in range(n):
+                x = origin[k] + spread[k] * moved[k]
+                far = (x - mu) * rate
+                squares += far * far
+                values[k], slopes[k], steps[k] = x, 1.0, -far * rate
+            value -= 0.5 * squares
         elif law == NORMAL:
-            for i in range(start, stop):
-                k = i - start
-                x = position[i] + scale[i] * z[i]
+            for k in range(n):
+                x = origin[k] + spread[k] * moved[k]
                 rate = 1.0 / numbers[second + second_step * k]
                 far = (x - numbers[first + first_step * k]) * rate
                 value -= 0.5 * far * far
-                theta[i], slope[i], own[i] = x, 1.0, -far * rate
+                values[k], slopes[k], steps[k] = x, 1.0, -far * rate
+        elif law == STUDENT_T and first_step + second_step + third_step == 0:
+            mu, rate, nu = numbers[first], 1.0 / numbers[second], numbers[third]
+            steep, per_nu = -(nu + 1.0) / nu * rate, 1.0 / nu
+            every_tail = np.empty(n)
+            for k in range(n):
+                x = origin[k] + spread[k] * moved[k]
+                far = (x - mu) * rate
+                tail = 1.0 + far * far * per_nu
+                every_tail[k] = tail
+                values[k], slopes[k], steps[k] = x, 1.0, steep * far / tail
+            value -= 0.5 * (nu + 1.0) * _sum_of_logs(every_tail)
         elif law == STUDENT_T:
             tails, power = 1.0, numbers[third]
-            for i in range(start, stop):
-                k = i - start
-                x, nu = position[i] + scale[i] * z[i], numbers[third + third_step * k]
+            for k in range(n):
+                x, nu = origin[k] + spread[k] * moved[k], numbers[third + third_step * k]
                 rate = 1.0 / numbers[second + second_step * k]
                 far = (x - numbers[first + first_step * k]) * rate
                 tail = 1.0 + far * far / nu
-                theta[i], slope[i], own[i] = x, 1.0, -(nu + 1.0) / nu * far * rate / tail
+                values[k], slopes[k], steps[k] = x, 1.0, -(nu + 1.0) / nu * far * rate / tail
                 # One logarithm for many tails of one power.
                 if nu != power or tails > LARGEST:
                     value -= 0.5 * (power + 1.0) * np.log(tails)
@@ -73,33 +109,30 @@ def _priors(z: Any, position: Any, scale: Any, table: Any, numbers: Any) -> tupl
                 tails *= tail
             value -= 0.5 * (power + 1.0) * np.log(tails)
         elif law == LOG_NORMAL:
-            for i in range(start, stop):
-                k = i - start
-                x = position[i] + scale[i] * z[i]
+            for k in range(n):
+                x = origin[k] + spread[k] * moved[k]
                 rate = 1.0 / numbers[second + second_step * k]
                 far = (x - numbers[first + first_step * k]) * rate
                 value -= 0.5 * far * far
-                theta[i] = np.exp(x)
-                slope[i], own[i] = theta[i], -far * rate
+                values[k] = np.exp(x)
+                slopes[k], steps[k] = values[k], -far * rate
         elif law == GAMMA:
-            for i in range(start, stop):
-                k = i - start
-                x = position[i] + scale[i] * z[i]
+            for k in range(n):
+                x = origin[k] + spread[k] * moved[k]
                 shape, per_scale = numbers[first + first_step * k], 1.0 / numbers[second + second_step * k]
-                theta[i] = np.exp(x)
-                value += shape * x - theta[i] * per_scale
-                slope[i], own[i] = theta[i], shape - theta[i] * per_scale
+                values[k] = np.exp(x)
+                value += shape * x - values[k] * per_scale
+                slopes[k], steps[k] = values[k], shape - values[k] * per_scale
         elif law == HALF_NORMAL:
-            for i in range(start, stop):
-                x = position[i] + scale[i] * z[i]
-                theta[i] = np.exp(x)
-                far = theta[i] / numbers[first + first_step * (i - start)]
+            for k in range(n):
+                x = origin[k] + spread[k] * moved[k]
+                values[k] = np.exp(x)
+                far = values[k] / numbers[first + first_step * k]
                 value += x - 0.5 * far * far
-                slope[i], own[i] = theta[i], 1.0 - far * far
+                slopes[k], steps[k] = values[k], 1.0 - far * far
         else:
-            for i in range(start, stop):
-                k = i - start
-                x = position[i] + scale[i] * z[i]
+            for k in range(n):
+                x = origin[k] + spread[k] * moved[k]
                 alpha, beta = numbers[first + first_step * k], numbers[second + second_step * k]
                 odds = np.exp(-abs(x))
                 more = 1.0 / (1.0 + odds)
@@ -110,7 +143,7 @@ def _priors(z: Any, position: Any, scale: Any, table: Any, numbers: Any) -> tupl
                 log_less = log_more - abs(x)
                 value += alpha * (log_more if x > 0.0 else log_less)
                 value += beta * (log_less if x > 0.0 else log_more)
-                theta[i], slope[i], own[i] = yes, yes * no, alpha * no - beta * yes
+                values[k], slopes[k], steps[k] = yes, yes * no, alpha * no - beta * yes
     return theta, slope, np.asarray(value), own
 
 
