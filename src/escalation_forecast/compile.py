@@ -14,6 +14,7 @@ import types
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -22,7 +23,7 @@ import pymc as pm
 import xarray as xr
 from pymc.initial_point import make_initial_point_fn
 
-from escalation_forecast.program import NUMBERS, POSITION, SCALE, Expansion, Layout
+from escalation_forecast.program import NUMBERS, POSITION, SCALE, Expansion, Layout, shown
 
 # What nutpie stores: the vector itself.
 VECTOR: Final = "vector"
@@ -120,7 +121,7 @@ def compile_model(model: pm.Model) -> Program:
         dims={VECTOR: (PLACE,)},
         _coords={PLACE: pd.RangeIndex(n)},
         _shapes={VECTOR: (n,)},
-        compiled_logp_func=_callback(logp, keys, held, n),
+        compiled_logp_func=_callback(logp, keys, held, n, partial(_prepare, layout, data)),
         compiled_expand_func=_copy(n),
         initial_point_func=_flat_point(nutpie_pymc._wrap_with_lock(start), names),
         shared_data=held,
@@ -133,6 +134,14 @@ def compile_model(model: pm.Model) -> Program:
         reparameterized_names=[],
     )
     return Program(layout, sampler, data).with_data()
+
+
+def _prepare(layout: Layout, data: dict[str, np.ndarray]) -> None:
+    """What is needed after sampling: kernels for Python, and libraries that take seconds to import."""
+    import arviz_stats.base  # noqa: F401
+    import matplotlib.figure  # noqa: F401
+
+    Expansion(layout, shown(layout.model))(np.zeros((1, 1, layout.size)), data)
 
 
 def _flat_point(point: Callable[[Any], dict[str, np.ndarray]], names: Sequence[str]) -> Callable[[Any], Any]:
@@ -179,7 +188,13 @@ def _copy(n_dim: int) -> Any:
     return numba.cfunc(numba.types.int64(size, size, double, double, numba.types.voidptr))(scope["callback"])
 
 
-def _callback(function: Any, keys: dict[Any, str], values: dict[str, np.ndarray], n_dim: int) -> Any:
+def _callback(
+    function: Any,
+    keys: dict[Any, str],
+    values: dict[str, np.ndarray],
+    n_dim: int,
+    meanwhile: Callable[[], None],
+) -> Any:
     """The C callback that nutpie's sampler calls: reads the data pointers, calls the program.
 
     nutpie's own callback does the same, but its generic way of unpacking the data takes numba longer
@@ -207,7 +222,7 @@ def _callback(function: Any, keys: dict[Any, str], values: dict[str, np.ndarray]
         "uint64": np.uint64,
         "int64": np.int64,
         "isfinite": np.isfinite,
-        "program": _by_address(function, types),
+        "program": _by_address(function, types, meanwhile),
         **{f"dtype{i}": array.dtype.type for i, array in enumerate(arrays)},
     }
     text = _LOGP_SOURCE.format(n_dim=n_dim, n_pointers=3 * len(order), arrays=terms)
@@ -225,7 +240,7 @@ def _frozen(value: Any, dtype: Any = None) -> np.ndarray:
     return array
 
 
-def _by_address(function: Any, argument_types: tuple[Any, ...]) -> Any:
+def _by_address(function: Any, argument_types: tuple[Any, ...], meanwhile: Callable[[], None]) -> Any:
     """A first-class numba function that calls the compiled program through its address.
 
     PyTensor's entry point takes ``*args``, which has no such address; and one more function around the
@@ -246,7 +261,7 @@ def _by_address(function: Any, argument_types: tuple[Any, ...]) -> Any:
         CACHED_SRC_FUNCTIONS[named] = f"{key}_by_address"
     dispatcher = numba_njit(named, final_function=True, no_cpython_wrapper=True, cache=key is not None)
     if key is not None and not any(NUMBA_CACHE_PATH.glob(f"*{key}_by_address*.nbi")):
-        _apart(lambda: dispatcher.compile(argument_types))
+        _apart(lambda: dispatcher.compile(argument_types), meanwhile)
     dispatcher.compile(argument_types)
     result = dispatcher.overloads[argument_types]
     address = result.library.get_pointer_to_function(result.fndesc.llvm_cfunc_wrapper_name)
@@ -263,8 +278,8 @@ def _by_address(function: Any, argument_types: tuple[Any, ...]) -> Any:
     return Address()
 
 
-def _apart(compile_to_disk: Callable[[], Any]) -> None:
-    """Fill the disk cache from a process of its own.
+def _apart(compile_to_disk: Callable[[], Any], meanwhile: Callable[[], None]) -> None:
+    """Fill the disk cache from a process of its own; this one does something else ``meanwhile``.
 
     In the process that compiled it, a call inside the program goes to whichever copy of the callee was
     made first; in one that loads it, to the copy in the file. Both are right and differ in the last
@@ -278,7 +293,10 @@ def _apart(compile_to_disk: Callable[[], Any]) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child:
-        os.waitpid(child, 0)
+        try:
+            meanwhile()
+        finally:
+            os.waitpid(child, 0)
         return
     try:
         compile_to_disk()

@@ -23,8 +23,6 @@ MIN_E_BFMI: Final = 0.3
 TAILS: Final = (0.05, 0.95)
 WARM_TUNE: Final = 100
 KEPT_STATS: Final = ("diverging", "energy", "logp", "depth", "n_steps", "step_size", "maxdepth_reached")
-# What sampling moves in place of the quantities of interest.
-INNOVATIONS: Final = "innovation"
 LONGER: Final = "run longer (`settings` of run_forecast)"
 
 Report = Callable[[int, int, int], None]
@@ -154,6 +152,7 @@ def sample(compiled: Any, settings: Settings, seed: int, progress: Report | None
     import nutpie
 
     from escalation_forecast.compile import VECTOR
+    from escalation_forecast.program import shown
 
     def tell(chains: Any) -> None:
         assert progress is not None
@@ -182,8 +181,7 @@ def sample(compiled: Any, settings: Settings, seed: int, progress: Report | None
         ) from error
     stats = trace["sample_stats"].to_dataset()
     vectors = trace["posterior"][VECTOR].transpose("chain", "draw", ...).values
-    model = compiled.layout.model
-    kept = [str(v.name) for v in model.unobserved_RVs if not str(v.name).endswith(INNOVATIONS)]
+    kept = shown(compiled.layout.model)
     return xr.DataTree.from_dict(
         {
             "posterior": compiled.expand(vectors, kept),

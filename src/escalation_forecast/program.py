@@ -35,6 +35,8 @@ SCALE: Final = "program_scale"
 TABLE: Final = "program_table"
 NUMBERS: Final = "program_numbers"
 
+# What sampling moves in place of the quantities of interest.
+INNOVATIONS: Final = "innovation"
 CHUNK: Final = 250  # draws that are expanded at a time
 START_DRAWS: Final = 32  # that a run keeps for the next one to start from
 LEAST_SCALE: Final = 1e-3
@@ -114,6 +116,11 @@ def _general(model: pm.Model) -> set[Any]:
     for rv in model.observed_RVs:
         found |= free & set(ancestors([rv]))
     return found
+
+
+def shown(model: pm.Model) -> list[str]:
+    """Free variables and deterministics that a fit keeps: all but the innovations behind paths."""
+    return [str(v.name) for v in model.unobserved_RVs if not str(v.name).endswith(INNOVATIONS)]
 
 
 class Layout:
