@@ -605,14 +605,14 @@ def test_outside_the_main_thread_the_clock_is_looked_at_between_steps(root: Path
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["time", "SIGTERM"])
 def test_the_real_sampler_is_stopped_with_its_chains(how: str) -> None:
-    import nutpie
     import pymc as pm
 
+    from escalation_forecast.compile import compile_model
     from escalation_forecast.fit import sample
 
-    with pm.Model():
+    with pm.Model() as model:
         pm.Normal("y", mu=pm.Normal("x", shape=200), observed=np.zeros(200))
-        compiled = nutpie.compile_pymc_model(pm.modelcontext(None))
+    compiled = compile_model(model)
     watch, started = Watch(minutes=0.03 if how == "time" else None), time.monotonic()
     if how == "SIGTERM":
         threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()

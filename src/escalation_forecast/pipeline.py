@@ -85,6 +85,7 @@ def run_forecast(
     from escalation_forecast.history.tables import load_history
     from escalation_forecast.model import MODEL_VERSION, build_model
     from escalation_forecast.panel import build_panel
+    from escalation_forecast.prior_labels import check_labels
     from escalation_forecast.push import push
     from escalation_forecast.questions import bind, evaluate, load_questions
     from escalation_forecast.score.force_targets import force_targets
@@ -103,6 +104,7 @@ def run_forecast(
     questions = load_questions() if questions is None else list(questions)
     # Cut first: what a store without a cut holds of the future must not reach the model's dims.
     known = store.as_of(day)
+    check_labels(priors, known)
     panel = build_panel(known, pd.Timestamp(day))
     bind(questions, known, as_of=day, horizon=horizon)
     history, pool = load_history(), load_pool()
