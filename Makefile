@@ -28,6 +28,10 @@ test-slow: $(READY)  ## recovery, calibration and full fits
 validation: $(READY)  ## refit the checks of docs/validation.md and fill in its tables, about half an hour
 	$(BIN)/python -m escalation_forecast.validation --out docs --fits runs/validation $(ARGS)
 
+.PHONY: calibration
+calibration: $(READY)  ## 200 fits of a small model to simulated data over Dask, for docs/calibration.md; a quarter of an hour
+	OMP_NUM_THREADS=1 $(BIN)/python -m escalation_forecast.validation.calibration --out docs $(ARGS)
+
 # What docs/skill.md is made of. A cell that is finished in runs/backtest is not run again. The parts of the
 # model are left out at the releases as published only, and the ladder's model is run at one month a year.
 SIMPLE := mix4,clim,clim10,zero,rw_growth,ar1,ewma,pooled_ar1,autoets,autoets_level,theta_level

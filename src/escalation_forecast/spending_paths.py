@@ -122,7 +122,8 @@ def print_paths(
     threat : (sample, state, year) risk that states are exposed to, from the panel's first year on; used
         beyond the years that the model samples.
     """
-    years = np.arange(min(FIRST_SHOWN, sp.last_printed), last + 1)
+    first = max(FIRST_SHOWN, int(sp.years[0]))
+    years = np.arange(min(first, sp.last_printed), last + 1)
     true, first_print = _growth(sp, draws, priors, threat, last, rng)
     table = _print_table(sp, draws, priors, true, first_print, last, rng)
     n_years = len(years)

@@ -17,7 +17,7 @@ NOTHING: Final = 1e-9
 TABLE: Final = re.compile(r"(<!-- table: (?P<name>\S+) -->\n)(?P<body>.*?)(<!-- end -->)", re.DOTALL)
 
 
-def fill(text: str, tables: Mapping[str, str]) -> str:
+def fill(text: str, tables: Mapping[str, str], page: str = PAGE) -> str:
     """The text with every table between its marks replaced.
 
     Raises
@@ -28,19 +28,19 @@ def fill(text: str, tables: Mapping[str, str]) -> str:
     found = [match["name"] for match in TABLE.finditer(text)]
     for name in found:
         if name not in tables:
-            raise DataError(f"{PAGE}: there is no table '{name}'; known are {', '.join(tables)}.")
+            raise DataError(f"{page}: there is no table '{name}'; known are {', '.join(tables)}.")
     for name in tables:
         if name not in found:
             raise DataError(
-                f"{PAGE}: the place of table '{name}' is missing; add its marks or remove the file."
+                f"{page}: the place of table '{name}' is missing; add its marks or remove the file."
             )
     return TABLE.sub(lambda match: f"{match[1]}{tables[match['name']]}\n{match[4]}", text)
 
 
-def bare_page(tables: Iterable[str]) -> str:
+def bare_page(tables: Iterable[str], heading: str = "Validation") -> str:
     """Headings and marks without text."""
     parts = [f"## {name}\n\n<!-- table: {name} -->\n<!-- end -->\n" for name in tables]
-    return "\n".join(["# Validation\n", *parts])
+    return "\n".join([f"# {heading}\n", *parts])
 
 
 def event_rows(events: pd.DataFrame) -> str:
