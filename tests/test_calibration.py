@@ -109,18 +109,18 @@ def test_ranking_goes_by_labels_and_leaves_nothing_out() -> None:
 # --- uniformity
 
 
-def made_up_cases(fits: int, quantities: int, rng: np.random.Generator) -> pd.DataFrame:
-    """As cells leave them, with uniform places, and questions that are calibrated."""
+def made_up_cases(fits: int, quantities: int, rng: np.random.Generator, n: int = 100) -> pd.DataFrame:
+    """As cells leave them, with uniform places, and questions that are calibrated by ``n`` draws."""
     rows = []
     for fit in range(fits):
         for k in range(quantities):
             rows.append((f"{fit:04d}", f"eta[{k}]", "latent", 0.0, rng.random(), 0.0, np.nan, np.nan))
         for k, chance in enumerate(rng.beta(0.4, 0.8, 8)):
-            draws = rng.random(100) < chance
+            draws = rng.random(n) < chance
             happened = float(rng.random() < chance)
             place = float(pit(np.array(happened), draws.astype(float), rng))
             rows.append(
-                (f"{fit:04d}", f"use-of-force/{k}", "question", happened, place, 0.9, draws.mean(), 100.0)
+                (f"{fit:04d}", f"use-of-force/{k}", "question", happened, place, 0.9, draws.mean(), n)
             )
     columns = ["origin", "quantity", "group", "outcome", "pit", "tied", "probability", "n_simulated"]
     return pd.DataFrame(rows, columns=columns)
@@ -178,6 +178,8 @@ def test_probabilities_that_are_right_pass_and_bold_or_shifted_ones_do_not() -> 
     right = events(cases)
     assert right.n == 3_200
     assert max(abs(right.bias_z), abs(right.brier_z), right.bins["z"].abs().max()) < 4.5
+    # Shares of few draws too, which are far from the chance that they stand for.
+    assert events(made_up_cases(400, 1, rng, n=4)).bins["z"].abs().max() < 4.5
     p = cases["probability"]
     bold = events(
         cases.assign(probability=np.round(100 * expit(2.0 * np.log((p + 0.005) / (1.005 - p)))) / 100)

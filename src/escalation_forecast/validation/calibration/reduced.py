@@ -41,7 +41,7 @@ INDICATORS: Final = (
 FREED: Final[dict[str, dict[str, Any]]] = {
     "theatre_scale": {"family": "LogNormal", "parameters": {"mu": 0.0, "sigma": 0.3}},
     "slow_step": {"family": "LogNormal", "parameters": {"mu": -1.6, "sigma": 0.3}},
-    "spillover": {"family": "Normal", "parameters": {"mu": 0.0, "sigma": 0.3}},
+    "spillover": {"family": "Normal", "parameters": {"mu": 0.0, "sigma": 0.6}},
     "stock_miss": {"family": "LogNormal", "parameters": {"mu": -2.3, "sigma": 0.3}},
 }
 FIRST_REVISED: Final = 2022  # years from this one on have a first print of their own

@@ -45,7 +45,7 @@ ALL: Final = "number of questions answered by yes"
 FORWARD: Final = {"free": lambda x: x, "LogTransform": np.log, "LogOddsTransform": logit}
 # The tuning and the trajectories of a published fit.
 SETTINGS: Final = replace(Settings.default(), draws=400, chains=1, cores=1)
-LEAST_ESS: Final = 50.0
+LEAST_ESS: Final = 0.1  # of the draws
 LONGER: Final = 4
 ATTEMPTS: Final = 2
 # Paths are looked at in a few places.
@@ -154,7 +154,8 @@ def fit_and_rank(
         attempts += 1
         posterior, stats = tree["posterior"].to_dataset(), tree["sample_stats"].to_dataset()
         table = rank(in_few_places(posterior, panel).assign({DENSITY: stats["logp"]}), true, rng)
-        if table["ess"].min() >= LEAST_ESS or attempts == ATTEMPTS:
+        enough = LEAST_ESS * stats["logp"].size
+        if table["ess"].min() >= enough or attempts == ATTEMPTS:
             break
         settings = replace(settings, tune=2 * settings.tune, draws=LONGER * settings.draws)
     latent = table.index.str.partition("[").get_level_values(0).isin(LATENT)
