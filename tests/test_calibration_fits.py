@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,13 +14,12 @@ from escalation_forecast.score.runner import run_backtest
 from escalation_forecast.validation.calibration import observe as observing
 from escalation_forecast.validation.calibration import truth as truths
 from escalation_forecast.validation.calibration.task import ALL, CalibrationTask, fit_and_rank, workbench
-from escalation_forecast.validation.calibration.truth import Truth
-from escalation_forecast.validation.calibration.uniform import Places, alarm
+from escalation_forecast.validation.calibration.uniform import Places, alarm, exact_tests
 
 pytestmark = pytest.mark.slow
 
 SHORT = Settings(tune=150, draws=200, chains=1, cores=1, extra_doublings=1)
-FITS, FEW = 20, 8
+FITS, FEW = 20, 10
 RARE = 1e-4  # chance of a false alarm
 
 
@@ -46,11 +42,27 @@ def test_true_values_rank_uniformly_and_outcomes_too(tmp_path: Path) -> None:
     cases = run.cases(task)
     places = Places.of(cases)
     assert len(places.pit.columns) > 350
-    assert {"log density", "reaction", "eta[korea, 2026-10]", "use-of-force/korea/12m", ALL} <= set(places.pit)
+    assert {"log density", "reaction", "eta[korea, 2026-10]", "use-of-force/korea/12m", ALL} <= set(
+        places.pit
+    )
     assert alarm(places) > RARE
     assert run_backtest(task, tmp_path, executor="here", progress=False).counts()["skipped"] == FITS
 
 
-def other_sign(patch: pytest.MonkeyPatch) -> None:
+def worst(places: Places, name: str) -> float:
+    """The smaller p-value of two exact tests of one quantity, times two."""
+    found = exact_tests(places.pit[name].to_numpy())
+    return 2.0 * min(found["kolmogorov"], found["tails"])
+
+
+def test_a_spillover_of_the_other_sign_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     right = truths.with_spillovers
-    patch.setattr(truths, "with_spillovers", lambda theatre, strength: right(theatre, -strength))
+    monkeypatch.setattr(truths, "with_spillovers", lambda theatre, strength: right(theatre, -strength))
+    # The prior has no preference for a sign, so that only what theatres do together tells.
+    assert worst(fitted_places(FEW, seed=7), "log density") < RARE
+
+
+def test_a_density_with_another_scale_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = replicate.student_t
+    monkeypatch.setattr(replicate, "student_t", lambda *given, **named: 1.5 * right(*given, **named))
+    assert worst(fitted_places(FEW, seed=7), "news_noise[news_world]") < RARE

@@ -62,5 +62,5 @@ def _scheduler(address: str | None, workers: int) -> Iterator[str]:
         return
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=workers, threads_per_worker=1, host=HOST, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=workers, threads_per_worker=1, host=HOST, dashboard_address=":0") as cluster:
         yield str(cluster.scheduler_address)

@@ -28,7 +28,7 @@ def calibration_figure(places: Places, found: pd.DataFrame, asked: Events) -> Fi
     rows = -(-(len(blocks) + 1) // COLUMNS)
     figure, axes = new_figure(11.0, 2.35 * rows + 0.7, rows, COLUMNS)
     figure.subplots_adjust(
-        left=0.045, right=0.99, top=1 - 0.42 / (2.35 * rows), bottom=0.075, hspace=0.5, wspace=0.2
+        left=0.045, right=0.99, top=1 - 0.5 / (2.35 * rows), bottom=0.075, hspace=0.62, wspace=0.2
     )
     n, m = len(places.pit), len(places.pit.columns)
     inner = bands(n, PROBABILITY, SIMULATIONS)
@@ -37,7 +37,7 @@ def calibration_figure(places: Places, found: pd.DataFrame, asked: Events) -> Fi
     for ax, block in zip(axes, blocks, strict=False):
         own = [name for name in places.pit.columns if places.blocks[name] == block]
         _panel(ax, places.pit[own], inner, outer, reach)
-        title(ax, block, f"{len(own)}, smallest p {found.loc[own, 'holm'].min():.2g}")
+        title(ax, block, f"{len(own)}, smallest p {found.loc[own, 'holm'].min():.2g}", below=True)
     _questions(axes[len(blocks)], asked)
     for ax in axes[len(blocks) + 1 :]:
         ax.set_visible(False)
@@ -94,6 +94,5 @@ def _questions(ax: Axes, asked: Events) -> None:
     )
     ax.set_xlim(0.0, 1.0)
     ax.set_ylim(0.0, 1.0)
-    ax.set_xlabel("probability", fontsize=SMALL + 0.5, color=INK)
-    ax.set_ylabel("share that came true", fontsize=SMALL + 0.5, color=INK)
-    title(ax, "yes or no", f"{asked.n:,} answers, ±2 s.e.")
+    ax.text(0.98, 0.04, "share that came true\nby probability", fontsize=SMALL + 0.5, color=INK, ha="right")
+    title(ax, "yes or no", f"{asked.n:,} answers, ±2 s.e.", below=True)

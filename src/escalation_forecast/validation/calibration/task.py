@@ -17,6 +17,7 @@ from scipy.special import logit
 from escalation_forecast import realised
 from escalation_forecast.fit import Settings, sample
 from escalation_forecast.forecast import simulate
+from escalation_forecast.history.tables import History, load_history
 from escalation_forecast.model import MODEL_VERSION, model_coords, swapped
 from escalation_forecast.panel import Panel
 from escalation_forecast.priors import Priors
@@ -44,7 +45,7 @@ DENSITY: Final = "log density"
 ALL: Final = "number of questions answered by yes"
 FORWARD: Final = {"free": lambda x: x, "LogTransform": np.log, "LogOddsTransform": logit}
 # The tuning and the trajectories of a published fit.
-SETTINGS: Final = replace(Settings.default(), draws=400, chains=1, cores=1)
+SETTINGS: Final = replace(Settings.default(), draws=300, chains=1, cores=1)
 LEAST_ESS: Final = 0.1  # of the draws
 LONGER: Final = 4
 ATTEMPTS: Final = 2
@@ -106,6 +107,10 @@ class Workbench:
     @cached_property
     def coords(self) -> Coords:
         return model_coords(self.template.now)
+
+    @cached_property
+    def history(self) -> History:
+        return load_history()
 
     @cached_property
     def model(self) -> pm.Model:
@@ -189,7 +194,8 @@ def rank_ahead(
     """
     posterior = fitted.posterior
     step = max(posterior.sizes["chain"] * posterior.sizes["draw"] // DRAWS, 1)
-    paths = simulate(panel, posterior.isel(draw=slice(step - 1, None, step)), bench.priors, HORIZON, seed)
+    thinned = posterior.isel(draw=slice(step - 1, None, step))
+    paths = simulate(panel, thinned, bench.priors, HORIZON, seed, history=bench.history)
     ahead = rank(places_ahead(paths, panel), places_ahead(happened, panel), rng).assign(group="path")
     return pd.concat([ahead, rank_questions(bench.known, paths, happened, rng).assign(group="question")])
 

@@ -21,16 +21,15 @@ BLOCKS: Final[dict[str, tuple[str, ...]]] = {
     "latents: parameters": ("phi", "global_share", "theatre_scale", "slow_step", "spillover"),
     "latents": ("eta", "centre", "last_path", "next_level"),
     "readings": ("anchor", "news", "annual", "transfer", "hurdle", "troop"),
-    "counts and shares": ("count", "share"),
+    "counts, shares, stocks": ("count", "share", "stock", "log_stock"),
     "ladder": ("ladder",),
-    "stocks": ("stock", "log_stock"),
     "spending": (
         "growth", "threat", "reaction", "gdp", "revision", "late", "budget", "programme", "first_print",
     ),
 }  # fmt: skip
 PATH_BLOCKS: Final[dict[str, tuple[str, ...]]] = {
     "ahead: risk": ("risk", "global_risk"),
-    "ahead: ladder and indicators": ("ladder", "indicator", "us_troops", "transfers", "dprk"),
+    "ahead: figures and ladder": ("ladder", "indicator", "us_troops", "transfers", "dprk"),
     "ahead: spending": ("growth",),
 }
 
