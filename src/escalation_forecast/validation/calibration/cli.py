@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from escalation_forecast.score.runner import load_cases, load_cells, run_backtest
+from escalation_forecast.score.runner import Interrupted, load_cases, load_cells, run_backtest
 from escalation_forecast.validation.calibration.task import CalibrationTask, workbench
 
 HOST = "127.0.0.1"
@@ -34,8 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = time.perf_counter()
     # Once, before several workers find nothing on disk and all compile the same.
     _ = workbench().program
-    with _scheduler(chosen.dask, chosen.workers) as address:
-        run = run_backtest(task, chosen.cells, seed=chosen.seed, dask=address)
+    try:
+        with _scheduler(chosen.dask, chosen.workers) as address:
+            run = run_backtest(task, chosen.cells, seed=chosen.seed, dask=address)
+    except Interrupted as stopped:
+        print(stopped, file=sys.stderr)
+        return 130
     counts = run.counts()
     print(f"{counts}, {time.perf_counter() - started:.0f} s", file=sys.stderr)
     cases, cells = (
