@@ -6,7 +6,7 @@ import ctypes
 import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
@@ -38,6 +38,9 @@ from escalation_forecast.validation.calibration.reduced import (
 )
 from escalation_forecast.validation.calibration.truth import Coords, Truth, draw_truth
 from escalation_forecast.war_summary import RULES as WAR_RULES
+
+if TYPE_CHECKING:
+    from escalation_forecast.compile import Program
 
 VERSION: Final = 2  # raise it when the simulator or the reduced model changes
 MODEL: Final = "joint"
@@ -117,7 +120,7 @@ class Workbench:
         return reduced_model(self.template.now, self.priors)
 
     @cached_property
-    def program(self) -> Any:
+    def program(self) -> Program:
         from escalation_forecast.compile import compile_model
 
         return compile_model(self.model)
@@ -282,7 +285,7 @@ def _can_ask(item: Item, happened: xr.Dataset) -> bool:
     return there and states - {None} <= set(STATES)
 
 
-def log_density(program: Any, model: pm.Model, truth: Truth) -> float:
+def log_density(program: Program, model: pm.Model, truth: Truth) -> float:
     """Log density at the truth on the scale on which the sampler moves, by the program itself."""
     parts = []
     for variable in model.free_RVs:
@@ -293,9 +296,9 @@ def log_density(program: Any, model: pm.Model, truth: Truth) -> float:
     gradient, value = np.zeros(len(point)), np.zeros(1)
     double = ctypes.POINTER(ctypes.c_double)
     call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, double, double, double, ctypes.c_void_p)
-    failed = call(program.compiled_logp_func.address)(
+    failed = call(program.sampler.compiled_logp_func.address)(
         len(point), *(array.ctypes.data_as(double) for array in (point, gradient, value)),
-        program.user_data.ctypes.data,
+        program.sampler.user_data.ctypes.data,
     )  # fmt: skip
     if failed:
         warnings.warn(f"the log density at the truth is {value[0]}", stacklevel=2)
