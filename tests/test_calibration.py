@@ -12,11 +12,12 @@ from numpy.testing import assert_allclose
 from scipy import stats
 from scipy.special import expit
 
+import escalation_forecast
 from escalation_forecast.fit import Settings
 from escalation_forecast.score.cells import Task, identity_hash
 from escalation_forecast.validation.calibration.page import PAGE, write_page
 from escalation_forecast.validation.calibration.ranks import DRAWS, pit, rank, thinning
-from escalation_forecast.validation.calibration.task import CalibrationTask
+from escalation_forecast.validation.calibration.task import SOURCES, CalibrationTask, program_digest
 from escalation_forecast.validation.calibration.truth import autoregression
 from escalation_forecast.validation.calibration.uniform import (
     Places,
@@ -234,3 +235,10 @@ def test_cells_and_identity_are_those_of_a_task() -> None:
     longer = CalibrationTask(3, Settings(tune=200, draws=500, chains=1, extra_doublings=1))
     assert identity_hash(task, 1) != identity_hash(longer, 1)
     assert identity_hash(task, 1) != identity_hash(task, 2)
+
+
+def test_a_fit_belongs_to_the_source_of_the_program() -> None:
+    package = Path(escalation_forecast.__file__).parent
+    for pattern in SOURCES:
+        assert list(package.glob(pattern)), pattern
+    assert CalibrationTask(3).identity()["program"] == program_digest()

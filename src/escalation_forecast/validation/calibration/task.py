@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import warnings
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -14,6 +16,7 @@ import pymc as pm
 import xarray as xr
 from scipy.special import logit
 
+import escalation_forecast
 from escalation_forecast import realised
 from escalation_forecast.fit import Settings, sample
 from escalation_forecast.forecast import simulate
@@ -42,7 +45,12 @@ from escalation_forecast.war_summary import RULES as WAR_RULES
 if TYPE_CHECKING:
     from escalation_forecast.compile import Program
 
-VERSION: Final = 2  # raise it when the simulator or the reduced model changes
+# Modules whose source decides the ranks: a fit made with other kernels is no finished fit.
+SOURCES: Final = (
+    "*kernel*.py", "vector_math.py", "model*.py", "spending_*.py", "program.py", "compile.py", "fit.py",
+    "forecast.py", "indicator_*.py", "panel.py", "draws.py", "replicate.py",
+    *(f"validation/calibration/{name}.py" for name in ("truth", "observe", "reduced", "ranks", "task")),
+)  # fmt: skip
 MODEL: Final = "joint"
 DENSITY: Final = "log density"
 ALL: Final = "number of questions answered by yes"
@@ -56,6 +64,17 @@ ATTEMPTS: Final = 2
 AHEAD: Final = (1, 6, 12, 36)
 PATHS: Final = ("eta", "log_stock", "growth_level", "growth_scale")
 SHOWN_AGES: Final = 3
+
+
+@cache
+def program_digest() -> str:
+    """Eight hexadecimal digits of the source that decides the ranks."""
+    package = Path(escalation_forecast.__file__).parent
+    paths = sorted({path for pattern in SOURCES for path in package.glob(pattern)})
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:8]
 
 
 @dataclass(frozen=True)
@@ -78,7 +97,7 @@ class CalibrationTask:
     def identity(self) -> dict[str, Any]:
         bench = workbench()
         return {
-            "version": VERSION,
+            "program": program_digest(),
             "model": MODEL_VERSION,
             "priors": bench.priors.canonical(),
             "data": bench.template.now.content_hash,
