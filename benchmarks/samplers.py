@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +16,7 @@ from benchmarks.setting import SEED, Setting
 CORES = 2
 STEPS = 90  # gradients of a draw, warm-up and all: for the length of a run that a budget allows
 DEFAULT_TUNE, DEFAULT_DRAWS = 500, 500
+ESS = ("bulk_min", "bulk_min_shown", "bulk_median", "tail_min", "tail_median")
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ def _parameters(posterior: Any, setting: Setting) -> dict[str, np.ndarray]:
     return {name: posterior[name].transpose("chain", "draw", ...).values for name in setting.layout.names}
 
 
-def _nutpie(compiled: Any, length: Length, setting: Setting, compile_seconds: float, **options: Any) -> Sampled:
+def _nutpie(compiled: Any, length: Length, **options: Any) -> tuple[Any, dict[str, Any]]:
+    """A trace, and what it cost: the share of the time that warm-up took is its share of the gradients."""
     import nutpie
 
     start = time.perf_counter()
@@ -69,25 +73,31 @@ def _nutpie(compiled: Any, length: Length, setting: Setting, compile_seconds: fl
     seconds = time.perf_counter() - start
     tuning, drawing = (int(trace[group]["n_steps"].sum()) for group in ("warmup_sample_stats", "sample_stats"))
     share = drawing / (tuning + drawing)
-    return Sampled(
-        _parameters(trace["posterior"], setting), length, compile_seconds,
-        seconds * (1.0 - share), seconds * share, tuning, drawing, int(trace["sample_stats"]["diverging"].sum()),
-    )  # fmt: skip
+    return trace, {
+        "length": length,
+        "tune_seconds": seconds * (1.0 - share),
+        "draw_seconds": seconds * share,
+        "tune_gradients": tuning,
+        "draw_gradients": drawing,
+        "divergences": int(trace["sample_stats"]["diverging"].sum()),
+    }
 
 
 def ours(setting: Setting, length: Length | None = None) -> Sampled:
     """The program's own sampling, at the settings of a published fit."""
+    from escalation_forecast.compile import VECTOR
     from escalation_forecast.fit import Settings
 
     settings = Settings.default()
     start = time.perf_counter()
-    compiled = setting.compiled
+    program = setting.program
     seconds = time.perf_counter() - start
-    length = length or Length(settings.tune, settings.draws, settings.chains)
-    return _nutpie(
-        compiled, length, setting, seconds,
+    trace, cost = _nutpie(
+        program.sampler, length or Length(settings.tune, settings.draws, settings.chains),
         target_accept=settings.target_accept, extra_doublings=settings.extra_doublings,
     )  # fmt: skip
+    vectors = program.unconstrained(trace["posterior"][VECTOR].transpose("chain", "draw", ...).values)
+    return Sampled(setting.layout.constrained(vectors), compile_seconds=seconds, **cost)
 
 
 def plain_nutpie(setting: Setting, length: Length) -> Sampled:
@@ -98,7 +108,9 @@ def plain_nutpie(setting: Setting, length: Length) -> Sampled:
 
     start = time.perf_counter()
     compiled = nutpie.compile_pymc_model(build_plain(setting.panel, setting.priors))
-    return _nutpie(compiled, length, setting, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    trace, cost = _nutpie(compiled, length)
+    return Sampled(_parameters(trace["posterior"], setting), compile_seconds=seconds, **cost)
 
 
 def _pymc(model: Any, length: Length, setting: Setting) -> Sampled:
@@ -179,10 +191,50 @@ def numpyro_nuts(setting: Setting, length: Length) -> Sampled:
     )  # fmt: skip
 
 
-SAMPLERS = {
+def stan_nuts(setting: Setting, length: Length) -> Sampled:
+    """Stan's NUTS through pystan, in a Python of its own."""
+    from benchmarks.references.stan_model import stan_sample
+
+    found = stan_sample(setting.panel, setting.priors, setting.layout, length.tune, length.draws, length.chains)
+    return Sampled(length=length, **found)
+
+
+SAMPLERS: dict[str, Callable[..., Sampled]] = {
     "ours": ours,
     "a_pymc": pymc_nuts,
     "b_numpyro": numpyro_nuts,
+    "c_stan": stan_nuts,
     "d_plain_nutpie": plain_nutpie,
     "d_plain_pymc": plain_pymc,
 }
+GRADIENT = {
+    "a_pymc": 3e-4, "b_numpyro": 7e-4, "c_stan": 1e-3, "d_plain_nutpie": 1.5e-3, "d_plain_pymc": 1.5e-3
+}  # fmt: skip
+"""Seconds of a gradient, roughly: for how long a run a budget buys."""
+
+
+def run_sampler(name: str, budget: float) -> dict[str, Any]:
+    """Draws of a sampler, what they cost and how many they are worth, as plain numbers."""
+    import resource
+
+    from benchmarks.effective import effective
+    from benchmarks.machine import peak_mb
+
+    setting = Setting()
+    given = () if name == "ours" else (Length.within(budget, GRADIENT[name]),)
+    found = SAMPLERS[name](setting, *given)
+    # Before anything else takes memory.
+    peak = max(peak_mb(resource.RUSAGE_SELF), peak_mb(resource.RUSAGE_CHILDREN))
+    ess = effective(setting, setting.posterior(found.parameters)).summary()
+    seconds, gradients = found.draw_seconds, found.draw_gradients
+    return {
+        **{key: value for key, value in dataclasses.asdict(found).items() if key not in ("parameters", "more")},
+        **found.more,
+        **ess,
+        "peak_mb": peak,
+        "gradients_per_draw": gradients / (found.length.draws * found.length.chains),
+        "gradient_us": 1e6 * seconds * min(CORES, found.length.chains) / gradients,
+        **{f"{kind}_per_second": ess[kind] / seconds for kind in ESS},
+        **{f"{kind}_per_1000_gradients": 1e3 * ess[kind] / gradients for kind in ESS},
+        "seconds_to_ess_400": found.compile_seconds + found.tune_seconds + 400.0 * seconds / ess["bulk_min"],
+    }

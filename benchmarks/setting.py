@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,12 +11,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from benchmarks.references.density import Layout
-from escalation_forecast.compile import compile_model
+from benchmarks.references.density import Density, Layout
+from escalation_forecast.compile import Program, compile_model
+from escalation_forecast.fit import INNOVATIONS
 from escalation_forecast.model import build_model
 from escalation_forecast.panel import Panel, build_panel
 from escalation_forecast.prior_data import DataPriors
 from escalation_forecast.priors import Priors
+from escalation_forecast.program import Expansion
 from escalation_forecast.store import Store
 
 AS_OF = "2026-11-27"
@@ -50,24 +53,28 @@ class Setting:
         return Layout.of(self.model)
 
     @cached_property
-    def compiled(self) -> Any:
+    def program(self) -> Program:
         return compile_model(self.model)
 
     def posterior(self, parameters: dict[str, np.ndarray]) -> xr.Dataset:
         """What a run keeps, from the parameters (chain, draw, ...) of any sampler."""
         points = self.layout.free(parameters, leading=2)
-        expand = self.compiled.expand_func
-        chains, draws = points.shape[:2]
-        rows = [np.array(np.asarray(expand(point)[0])) for point in points.reshape(-1, points.shape[-1])]
-        flat = np.stack(rows).reshape(chains, draws, -1)
-        names, spans, shapes = self.compiled.shape_info
-        dims, coords = self.compiled.dims, self.compiled.coords
-        found = {}
-        for name, span, shape in zip(names, spans, shapes, strict=True):
-            if str(name).endswith(("innovation", "__")):
-                continue
-            own = dims.get(name, [f"{name}_dim_{k}" for k in range(len(shape))])
-            values = flat[..., span].reshape(chains, draws, *shape)
-            found[name] = (("chain", "draw", *own), values)
-        used = {dim for own, _ in found.values() for dim in own}
-        return xr.Dataset(found, coords={dim: coords[dim] for dim in used if dim in coords})
+        kept = [str(v.name) for v in self.model.unobserved_RVs if not str(v.name).endswith(INNOVATIONS)]
+        layout = self.program.layout
+        return Expansion(layout, kept)(points, self.program.data)
+
+
+def program_density(program: Program) -> Density:
+    """The density that the sampler calls, through its C callback, as a function of PyMC's vector."""
+    sampler, n = program.sampler, program.n_dim
+    pointer = ctypes.c_void_p
+    call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, *[pointer] * 4)(sampler.compiled_logp_func.address)
+    gradient, value, data = np.empty(n), np.empty(1), sampler.user_data
+    addresses = gradient.ctypes.data, value.ctypes.data, data.ctypes.data
+
+    def density(vector: np.ndarray) -> tuple[float, np.ndarray]:
+        if call(n, vector.ctypes.data, *addresses):
+            return float("nan"), np.full(n, np.nan)
+        return float(value[0]), gradient.copy()
+
+    return density

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pymc as pm
+from scipy.special import expit
 
 Density = Callable[[np.ndarray], tuple[float, np.ndarray]]
 """Log density and its gradient at an unconstrained vector."""
@@ -79,6 +80,11 @@ class Layout:
         }
         parts = {name: moves[self.kinds[name]](np.asarray(constrained[name])) for name in self.names}
         return self.join(parts, leading)
+
+    def constrained(self, vectors: np.ndarray) -> dict[str, np.ndarray]:
+        """Constrained values of unconstrained vectors (..., size)."""
+        moves = {"real": lambda x: x, "positive": np.exp, "unit": expit}
+        return {name: moves[self.kinds[name]](part) for name, part in self.split(vectors).items()}
 
 
 def pymc_density(model: pm.Model, layout: Layout) -> Density:
