@@ -58,6 +58,14 @@ tables: $(READY)  ## write the measured tables of docs/priors.md and docs/scenar
 notebooks: $(READY)  ## run the notebooks with full fits and keep what they show; ARGS="01" for one
 	$(BIN)/python notebooks/execute.py $(ARGS)
 
+# The extra of the references (JAX) is installed at the first use. Stan is compared where STAN_PYTHON names a
+# Python that has pystan: `uv venv --python 3.12 .venv-stan`, then `uv pip install --python .venv-stan pystan`.
+.PHONY: benchmark
+benchmark: $(READY)  ## measure the program beside its references and fill in docs/performance.md; ARGS="--only ours"
+	@$(BIN)/python -c "import numpyro, pytest_benchmark" 2>/dev/null || \
+	  $(UV) pip install --quiet --python .venv --editable ".[bench]"
+	PYTHONPATH=$(ROOT) $(BIN)/python -m benchmarks.run --out runs/benchmarks --doc docs/performance.md $(ARGS)
+
 .PHONY: lab
 lab: $(READY)  ## open the notebooks in JupyterLab, which the first use installs
 	@$(BIN)/python -c "import jupyterlab" 2>/dev/null || \

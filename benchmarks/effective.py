@@ -62,4 +62,6 @@ def effective(setting: Setting, posterior: xr.Dataset) -> Effective:
     names += [f"question {a.item.id}" for a in asked]
     ess = np.array([a.ess for a in asked])
     r_hat = np.concatenate([r_hat, [a.r_hat for a in asked]])
-    return Effective(names, r_hat, np.concatenate([bulk, ess]), np.concatenate([tail, np.full(len(ess), np.nan)]))
+    return Effective(
+        names, r_hat, np.concatenate([bulk, ess]), np.concatenate([tail, np.full(len(ess), np.nan)])
+    )

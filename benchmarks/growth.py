@@ -1,8 +1,8 @@
 """How the cost of a gradient grows with months, rows, states, and that of what follows a fit with draws.
 
 Panels are made larger by repeating what they have: earlier months with the same figures, further indicators
-with the same rows, further states with the same prints. The slope is that of a line through the logarithms: one
-for a cost that is proportional to size.
+with the same rows, further states with the same prints. The slope is that of a line through the logarithms:
+one for a cost that is proportional to size.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from escalation_forecast.indicator_rows import LATENTS, READING_FAMILIES
 from escalation_forecast.model import build_model
 from escalation_forecast.panel import Panel
 from escalation_forecast.prior_data import DataPriors
+from escalation_forecast.program import shown
 from escalation_forecast.spending_panel import SpendingPanel
 
 SIZES = (1, 2, 4)
@@ -62,7 +63,7 @@ def _draws(setting: Setting) -> dict[str, Any]:
     from escalation_forecast.forecast import simulate
 
     program = setting.program
-    names = [str(v.name) for v in setting.model.unobserved_RVs if not str(v.name).endswith("innovation")]
+    names = shown(setting.model)
     times: dict[str, list[float]] = {"expand": [], "simulate": [], "diagnose": []}
     stats: Any = {"diverging": np.zeros((4, 1))}
     for n in DRAWS:
@@ -130,7 +131,8 @@ def wider(panel: Panel, k: int) -> Panel:
                 copy.index = pd.Index([f"{name}.{c}" for name in table.index], name=table.index.name)
             if "group" in copy and c:
                 copy["group"] = [f"{name}.{c}" for name in table["group"]]
-                copy["group_index"] = table["group_index"] + c * (table["group_index"].max() + 1)
+                moved = table["group_index"] + c * (table["group_index"].max() + 1)
+                copy["group_index"] = moved.to_numpy()
             copies.append(copy)
         whole = pd.concat(copies)
         if block == "reading":
@@ -181,7 +183,9 @@ def more_states(panel: Panel, k: int) -> Panel:
             for name, values in rows.items()
         }
 
-    wide = {name: np.tile(getattr(sp, name), (k, 1)) for name in ("growth", "printed", "age", "gdp", "exposure")}
+    wide = {
+        name: np.tile(getattr(sp, name), (k, 1)) for name in ("growth", "printed", "age", "gdp", "exposure")
+    }
     states = tuple(name if not c else f"{name}.{c}" for c in range(k) for name in sp.states)
     larger: SpendingPanel = dataclasses.replace(
         sp,

@@ -54,6 +54,9 @@ def _processor() -> str:
 def _commit() -> str | None:
     root = Path(__file__).resolve().parent
     found = subprocess.run(
-        ["git", "-C", str(root), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+        ["git", "-C", str(root), "describe", "--always", "--dirty"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return found.stdout.strip() or None

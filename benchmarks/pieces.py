@@ -184,7 +184,11 @@ def _forecast(wanted: Wanted, day: str | None, environment: dict[str, str]) -> d
     command = [program, "forecast", "--as-of", day or AS_OF]
     start = time.perf_counter()
     done = subprocess.run(
-        [*command, "--out", str(out)], env=os.environ | environment, capture_output=True, text=True, check=False
+        [*command, "--out", str(out)],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     seconds = time.perf_counter() - start
     if done.returncode:
@@ -225,9 +229,7 @@ def workflow(wanted: Wanted) -> dict[str, Any]:
     some = [Scenario(title=name, levers=(Step(lever=name),)) for name in list(study.book.levers)[:10]]
     found["ten_scenarios"], _ = once(lambda: [study.run(one, name=one.title) for one in some])
     posterior = updater.whole_posterior()
-    found["simulate"], paths = once(
-        lambda: simulate(setting.panel, posterior, setting.priors, HORIZON, SEED)
-    )
+    found["simulate"], paths = once(lambda: simulate(setting.panel, posterior, setting.priors, HORIZON, SEED))
     questions = load_questions()
     found["evaluate"], answers = once(lambda: evaluate(questions, paths, setting.store))
     with updater.run.posterior as tree:

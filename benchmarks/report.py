@@ -82,7 +82,9 @@ def _samplers(pieces: dict[str, Any]) -> list[str]:
         def ratio(key: str, mine: dict[str, Any] | None = own, theirs: dict[str, Any] = one) -> str:
             return f"{mine[key] / theirs[key]:.1f}" if mine and theirs is not mine else ""
 
-        slower = f"{one['seconds_to_ess_400'] / own['seconds_to_ess_400']:.1f}" if own and one is not own else ""
+        slower = (
+            f"{one['seconds_to_ess_400'] / own['seconds_to_ess_400']:.1f}" if own and one is not own else ""
+        )
         rows.append(
             [
                 title,

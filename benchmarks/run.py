@@ -1,4 +1,4 @@
-"""Run the benchmarks: every piece in a process of its own, results as JSON and as tables of docs/performance.md.
+"""Run the benchmarks: each piece in a process of its own, results as JSON and in docs/performance.md.
 
     python -m benchmarks.run --out runs/benchmarks --doc docs/performance.md
     python -m benchmarks.run --only gradient,ours,b_numpyro --budget 60
@@ -79,7 +79,11 @@ def _apart(name: str, wanted: Wanted, timeout: float) -> dict[str, Any]:
     start, load = time.perf_counter(), os.getloadavg()[0]
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
         child = subprocess.Popen(
-            [*command, "--out", str(wanted.folder)], stdout=out, stderr=errors, text=True, start_new_session=True
+            [*command, "--out", str(wanted.folder)],
+            stdout=out,
+            stderr=errors,
+            text=True,
+            start_new_session=True,
         )
         try:
             child.wait(timeout)

@@ -71,7 +71,9 @@ def _nutpie(compiled: Any, length: Length, **options: Any) -> tuple[Any, dict[st
         progress_bar=False, save_warmup=True, **options,
     )  # fmt: skip
     seconds = time.perf_counter() - start
-    tuning, drawing = (int(trace[group]["n_steps"].sum()) for group in ("warmup_sample_stats", "sample_stats"))
+    tuning, drawing = (
+        int(trace[group]["n_steps"].sum()) for group in ("warmup_sample_stats", "sample_stats")
+    )
     share = drawing / (tuning + drawing)
     return trace, {
         "length": length,
@@ -195,7 +197,9 @@ def stan_nuts(setting: Setting, length: Length) -> Sampled:
     """Stan's NUTS through pystan, in a Python of its own."""
     from benchmarks.references.stan_model import stan_sample
 
-    found = stan_sample(setting.panel, setting.priors, setting.layout, length.tune, length.draws, length.chains)
+    found = stan_sample(
+        setting.panel, setting.priors, setting.layout, length.tune, length.draws, length.chains
+    )
     return Sampled(length=length, **found)
 
 
@@ -228,7 +232,11 @@ def run_sampler(name: str, budget: float) -> dict[str, Any]:
     ess = effective(setting, setting.posterior(found.parameters)).summary()
     seconds, gradients = found.draw_seconds, found.draw_gradients
     return {
-        **{key: value for key, value in dataclasses.asdict(found).items() if key not in ("parameters", "more")},
+        **{
+            key: value
+            for key, value in dataclasses.asdict(found).items()
+            if key not in ("parameters", "more")
+        },
         **found.more,
         **ess,
         "peak_mb": peak,

@@ -13,12 +13,11 @@ import xarray as xr
 
 from benchmarks.references.density import Density, Layout
 from escalation_forecast.compile import Program, compile_model
-from escalation_forecast.fit import INNOVATIONS
 from escalation_forecast.model import build_model
 from escalation_forecast.panel import Panel, build_panel
 from escalation_forecast.prior_data import DataPriors
 from escalation_forecast.priors import Priors
-from escalation_forecast.program import Expansion
+from escalation_forecast.program import Expansion, shown
 from escalation_forecast.store import Store
 
 AS_OF = "2026-11-27"
@@ -59,16 +58,16 @@ class Setting:
     def posterior(self, parameters: dict[str, np.ndarray]) -> xr.Dataset:
         """What a run keeps, from the parameters (chain, draw, ...) of any sampler."""
         points = self.layout.free(parameters, leading=2)
-        kept = [str(v.name) for v in self.model.unobserved_RVs if not str(v.name).endswith(INNOVATIONS)]
-        layout = self.program.layout
-        return Expansion(layout, kept)(points, self.program.data)
+        return Expansion(self.program.layout, shown(self.model))(points, self.program.data)
 
 
 def program_density(program: Program) -> Density:
     """The density that the sampler calls, through its C callback, as a function of PyMC's vector."""
     sampler, n = program.sampler, program.n_dim
     pointer = ctypes.c_void_p
-    call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, *[pointer] * 4)(sampler.compiled_logp_func.address)
+    call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, *[pointer] * 4)(
+        sampler.compiled_logp_func.address
+    )
     gradient, value, data = np.empty(n), np.empty(1), sampler.user_data
     addresses = gradient.ctypes.data, value.ctypes.data, data.ctypes.data
 
@@ -77,4 +76,6 @@ def program_density(program: Program) -> Density:
             return float("nan"), np.full(n, np.nan)
         return float(value[0]), gradient.copy()
 
+    # Machine code and data live as long as the program.
+    density.__dict__["program"] = program
     return density

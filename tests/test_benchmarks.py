@@ -110,9 +110,14 @@ def test_larger_panels_keep_every_figure(panel: Panel) -> None:
         assert len(wide.items["reading"]) == k * len(panel.items["reading"])
         assert len(states.spending.states) == k * len(panel.spending.states)
     twice = wider(panel, 2)
+    groups = twice.items["count"]["group_index"].to_numpy()
+    assert sorted(set(groups.tolist())) == list(range(2 * panel.items["count"]["group_index"].nunique()))
     # Every reading still has its own indicator, whatever its place.
     names = [np.asarray(one.items["reading"].index)[one.data["reading_item"]] for one in (panel, twice)]
-    seen = [pd.Series(one.data["reading_y"]).groupby(name).sum() for one, name in zip((panel, twice), names, strict=True)]
+    seen = [
+        pd.Series(one.data["reading_y"]).groupby(name).sum()
+        for one, name in zip((panel, twice), names, strict=True)
+    ]
     pd.testing.assert_series_equal(seen[1][seen[0].index], seen[0])
     # The last copy of the months reads what the months themselves read.
     placed = longer(panel, 2).data["reading_index"][len(panel.data["reading_y"]) :]
@@ -130,9 +135,19 @@ def test_tables_go_between_the_markers(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     results: dict[str, Any] = {
-        "machine": {"commit": "abc", "at": "2026-11-27", "processor": "p", "cores": 2, "load": [0.1], "versions": {}},
+        "machine": {
+            "commit": "abc",
+            "at": "2026-11-27",
+            "processor": "p",
+            "cores": 2,
+            "load": [0.1],
+            "versions": {},
+        },
         "budget": 60.0,
-        "pieces": {"gradient": {"error": "too slow"}, "growth": {"months": {"sizes": [1, 2], "gradient_us": [1.0, 2.0], "slope": 1.0}}},
+        "pieces": {
+            "gradient": {"error": "too slow"},
+            "growth": {"months": {"sizes": [1, 2], "gradient_us": [1.0, 2.0], "slope": 1.0}},
+        },
     }
     fill(page, tables(results))
     text = page.read_text()
@@ -149,7 +164,11 @@ def test_a_piece_that_fails_does_not_lose_the_rest(tmp_path: Path, monkeypatch: 
     from benchmarks import run
 
     def apart(name: str, *_: Any) -> dict[str, Any]:
-        return {"error": "no memory"} if name == "gradient" else {"seconds": 1.0, "compile_seconds": 1.0, "wall_seconds": 2.0}
+        return (
+            {"error": "no memory"}
+            if name == "gradient"
+            else {"seconds": 1.0, "compile_seconds": 1.0, "wall_seconds": 2.0}
+        )
 
     monkeypatch.setattr(run, "_apart", apart)
     assert main(["--out", str(tmp_path), "--only", "gradient,backtest_cell"]) == 1

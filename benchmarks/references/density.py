@@ -153,9 +153,7 @@ def check(own: Density, other: Density, points: np.ndarray, name: str) -> Agreem
         raise DisagreementError(f"{name}: the density is not finite at some point")
     constant = float(np.median(values[:, 1] - values[:, 0]))
     error = np.abs(values[:, 1] - values[:, 0] - constant) / np.abs(values).min(axis=1)
-    worst = max(
-        float(np.abs(theirs[1] - mine[1]).max() / np.abs(mine[1]).max()) for mine, theirs in found
-    )
+    worst = max(float(np.abs(theirs[1] - mine[1]).max() / np.abs(mine[1]).max()) for mine, theirs in found)
     result = Agreement(constant, float(error.max()), worst)
     if not error.max() <= VALUE_TOLERANCE:
         raise DisagreementError(
@@ -163,5 +161,7 @@ def check(own: Density, other: Density, points: np.ndarray, name: str) -> Agreem
             f"{constant:.6f}, more than {VALUE_TOLERANCE:g}"
         )
     if not worst <= GRADIENT_TOLERANCE:
-        raise DisagreementError(f"{name}: gradients differ by up to {worst:.1e}, more than {GRADIENT_TOLERANCE:g}")
+        raise DisagreementError(
+            f"{name}: gradients differ by up to {worst:.1e}, more than {GRADIENT_TOLERANCE:g}"
+        )
     return result

@@ -1,9 +1,10 @@
 """The joint model in NumPyro on JAX, written to be fast there: a yardstick, not a translation line by line.
 
 Recursions are products with small triangular matrices (a year's months, then years), which XLA does in a few
-kernels where ``lax.scan`` makes 444 steps; what depends on the item alone is spread over its rows by a product
-with a constant matrix, so that the gradient needs no scatter; all rows read the latents in one gather; log-gamma
-terms of counts are summed over unique pairs, and rising factorials stand in for the beta function.
+kernels where ``lax.scan`` makes 444 steps; what depends on the item alone is spread over its rows by a
+product with a constant matrix, so that the gradient needs no scatter; all rows read the latents in one
+gather; log-gamma terms of counts are summed over unique pairs, and rising factorials stand in for the beta
+function.
 """
 
 from __future__ import annotations
@@ -167,7 +168,9 @@ def _latents(draw: _Draw, rows: Any, series: int, months: int) -> Any:
     # Knots are running sums of steps: one constant matrix for both.
     spread = np.tril(np.ones((steps.shape[1],) * 2)).T @ rows.level_weights
     level = draw("slow_step") * (steps @ spread)
-    risk = (scale * jnp.sqrt(share))[:, None] * path[-1] + (scale * jnp.sqrt(1.0 - share))[:, None] * path[:-1]
+    risk = (scale * jnp.sqrt(share))[:, None] * path[-1] + (scale * jnp.sqrt(1.0 - share))[:, None] * path[
+        :-1
+    ]
     risk = risk + level
     fixed = draw.priors["spillover"].family == "Fixed" and not draw.priors["spillover"].array("value").any()
     if not fixed:

@@ -1,7 +1,7 @@
-"""The joint model in the plainest PyMC: a named distribution for every block of data, ``scan`` for recursions.
+"""The joint model in the plainest PyMC: a distribution for every block of data, ``scan`` for recursions.
 
-Nothing here comes from the program's kernels; only the priors are read from the same file. Parameters have the
-names, shapes and transforms of `model.build_model`, so both densities take the same point.
+Nothing here comes from the program's kernels; only the priors are read from the same file. Parameters have
+the names, shapes and transforms of `model.build_model`, so both densities take the same point.
 """
 
 from __future__ import annotations
@@ -199,7 +199,9 @@ def _spending(data: dict[str, Any], yearly: Any, draw: Draw) -> None:
     step = persistence[:, None] * gap + reaction * pt.dot(data["rivals"], gap) + push
     expected = level[:, 1:] + step[:, :-1] - correction[:, 1:]
     seen = (data["step_state"], data["step_year"])
-    pm.StudentT("growth_steps", df, expected[seen], sigma=scale[:, 1:][seen], observed=data["growth"][:, 1:][seen])
+    pm.StudentT(
+        "growth_steps", df, expected[seen], sigma=scale[:, 1:][seen], observed=data["growth"][:, 1:][seen]
+    )
 
     innovation = _mixed_t("growth", df, ("state", "year_ahead"))
     columns, last = [], gap[:, n - 1]

@@ -1,7 +1,7 @@
-"""Stan, if there is one: pystan in a Python that it was built for, found through ``STAN_PYTHON`` or `.venv-stan`.
+"""Stan, if there is one: pystan in a Python that it was built for, by ``STAN_PYTHON`` or in `.venv-stan`.
 
-pystan's compiled models do not load in Python 3.13, so it has an environment of its own (`stan_worker`) and is
-spoken to by files.
+pystan's compiled models do not load in Python 3.13, so it has an environment of its own (`stan_worker`) and
+is spoken to by files.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from escalation_forecast.spending_panel import YEARS_AHEAD
 
 HERE = Path(__file__).resolve().parent
 SEED = 1
+SPENDING = ("growth", "printed", "newest", "gdp", "weight", "exposure", "rivals")
 _LAWS = {
     "Normal": ("normal", ("mu", "sigma")),
     "LogNormal": ("lognormal", ("mu", "sigma")),
@@ -127,7 +128,7 @@ def stan_data(panel: Panel, priors: Priors, layout: Layout) -> dict[str, Any]:
         "stock_theatre": THEATRES.index("ukraine_nato") + 1, "n_reports": len(data["stock_low"]),
         "stock_miss": constant("stock_miss"), **_ones(data, "stock", ("stock", "month", "source")),
         "stock_low": data["stock_low"], "stock_high": data["stock_high"],
-        **{name: spending[name] for name in ("growth", "printed", "newest", "gdp", "weight", "exposure", "rivals")},
+        **{name: spending[name] for name in SPENDING},
         "revisable": float(spending["revisable"]), "first_year": spending["first_year"],
         "later_years": spending["later_years"], "running": np.triu(np.ones((width[1],) * 2)),
         "fading": np.triu(constant("growth_noise_memory") ** np.maximum(-lag, 0).astype(float)),
@@ -137,7 +138,7 @@ def stan_data(panel: Panel, priors: Priors, layout: Layout) -> dict[str, Any]:
         "step_growth": spending["growth"][:, 1:][spending["step_state"], spending["step_year"]],
         "n_revisions": len(spending["revision_step"]), "revision_of": spending["revision_state"] + 1,
         "revision_step": spending["revision_step"], "n_ages": len(spending["late_trials"]),
-        "late_trials": spending["late_trials"].astype(int), "late_changed": spending["late_changed"].astype(int),
+        **{f"late_{name}": spending[f"late_{name}"].astype(int) for name in ("trials", "changed")},
         "n_late": len(spending["late_size"]), "late_size": spending["late_size"],
     }  # fmt: skip
     for kind in ("budget", "programme"):
@@ -174,7 +175,9 @@ def _asked(panel: Panel, priors: Priors, layout: Layout, **wanted: Any) -> dict[
         asked = {"code": stan_code(priors, layout), "data": stan_data(panel, priors, layout), "seed": SEED}
         question.write_text(json.dumps(asked | wanted))
         command = [str(python), "-W", "ignore", str(HERE / "stan_worker.py"), str(question), str(answer)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        # httpstan keeps models here; a folder of its own, so that every build is a whole one.
+        apart = os.environ | {"XDG_CACHE_HOME": folder}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=apart)
         if done.returncode:
             raise RuntimeError(f"Stan: {done.stderr.strip()[-2000:]}")
         with np.load(answer) as found:

@@ -9,9 +9,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import aiohttp.client
 import numpy as np
 import stan
 
+# pystan waits five minutes for a model that httpstan compiles.
+aiohttp.client.DEFAULT_TIMEOUT = aiohttp.ClientTimeout(total=None)
 _run = subprocess.run
 
 
