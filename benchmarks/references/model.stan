@@ -120,8 +120,10 @@ model {
     stock += stock_miss * stock_miss_innovation;
     for (i in 1:n_reports) {
       real reported = stock[stock_stock[i], stock_month[i]] + stock_body[stock_source[i]];
-      target += log_diff_exp(logistic_lcdf(stock_high[i] | reported, stock_noise),
-                             logistic_lcdf(stock_low[i] | reported, stock_noise));
+      real high = (stock_high[i] - reported) / stock_noise;
+      real low = (stock_low[i] - reported) / stock_noise;
+      // log_diff_exp of logistic_lcdf is minus infinity where both ends are far up.
+      target += high + log1m_exp(low - high) - log1p_exp(high) - log1p_exp(low);
     }
   }
   {

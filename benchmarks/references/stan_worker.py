@@ -43,7 +43,9 @@ def main(question: Path, answer: Path) -> None:
         found["n_steps"] = statistics["n_leapfrog__"]
         found["diverging"] = statistics["divergent__"][tune:].sum()
         for name in fit.param_names:
-            values = fit[name].reshape(*fit.dims[fit.param_names.index(name)], tune + draws, chains)
+            shape = (*fit.dims[fit.param_names.index(name)], tune + draws, chains)
+            # Elements of a parameter by columns, then draws, then chains.
+            values = fit._draws[list(fit._parameter_indexes(name))].reshape(shape, order="F")
             found[f"draw_{name}"] = values[..., tune:, :]
     np.savez(answer, **found)
 
