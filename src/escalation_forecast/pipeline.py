@@ -68,7 +68,7 @@ def run_forecast(
     pool_spending : pool the paths of spending with simple methods, with the weight that outcomes known on the
         day had earned (``data/spending_pool.toml``); otherwise they are the model's alone.
     start_from_last : start the sampler from the newest published run in ``out`` of the same version of the
-        model, which saves most of the tuning. Draws then depend on that run too; the summary names it. A fit
+        model, with half of the tuning. Draws then depend on that run too; the summary names it. A fit
         that does not pass its gates so is made again from the priors.
 
     Raises

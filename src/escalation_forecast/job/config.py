@@ -43,8 +43,8 @@ class Run(_Table):
     priors: Path | None = None
     questions: Path | None = None
     draft: bool = False
-    start_from_last: bool = True
-    """Start the sampler from the newest published run in the folder of runs: most of the tuning is saved."""
+    start_from_last: bool = False
+    """Start the sampler from the newest published run in the folder of runs, with half of the tuning."""
 
     @field_validator("as_of")
     @classmethod
