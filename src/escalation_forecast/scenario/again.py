@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from escalation_forecast import archive, forecast
+from escalation_forecast import forecast
 from escalation_forecast.fit import Report, Settings, diagnose, sample
 from escalation_forecast.history.tables import load_history
 from escalation_forecast.indicator_paths import future_exposure
@@ -62,8 +62,6 @@ def fit_again(
     panel = with_rows(replace(bare, spending=announced(updater, figures, bare.years)), figures)
     program, fresh = _program(bare, panel, updater)
     compile_seconds = time.perf_counter() - started
-    if (start := archive.read_start(updater.run.folder)) is not None:
-        program, settings = program.start_at(start), settings.warm()
     trace = sample(program, settings, seed, progress)
     posterior, stats = trace["posterior"].to_dataset(), trace["sample_stats"].to_dataset()
 

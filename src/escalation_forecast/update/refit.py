@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from escalation_forecast import archive, forecast
+from escalation_forecast import forecast
 from escalation_forecast.fit import Report, Settings, diagnose, sample
 from escalation_forecast.history.tables import load_history
 from escalation_forecast.prior_data import PREFIX, DataPriors, swapped_priors
@@ -50,12 +50,8 @@ def refit(
     panel, horizon, seed = updater.panel, updater.horizon, updater.seed
     program, fresh = _program(updater, priors)
     compile_seconds = time.perf_counter() - started
-    settings = settings or SETTINGS
-    # Near the run's own posterior: its scales are those to begin with.
-    if (start := archive.read_start(updater.run.folder)) is not None:
-        program, settings = program.start_at(start), settings.warm()
     with _shown(progress) as report:
-        trace = sample(program, settings, seed, report)
+        trace = sample(program, settings or SETTINGS, seed, report)
     posterior, stats = trace["posterior"].to_dataset(), trace["sample_stats"].to_dataset()
     history = load_history()
     given = (panel, posterior, priors, horizon, seed)
