@@ -24,7 +24,6 @@ from escalation_forecast.kernels import (
     reading_density,
     share_density,
     stock_density,
-    student_t_density,
     total_density,
     weighted_rows,
 )
@@ -208,17 +207,6 @@ def by_rows_gamma(size: Any, item: Any, y: Any, weight: Any) -> float:
     return float((weight * (special.gammaln(y + size[item]) - special.gammaln(size[item]))).sum())
 
 
-def student_inputs() -> list[np.ndarray]:
-    """Far out too, where a product of tails would leave the range of doubles."""
-    x = np.random.default_rng(8).standard_t(2, size=(3, 60))
-    x[1] *= 100.0
-    return [x, np.asarray(5.0), np.asarray(0.8)]
-
-
-def by_rows_student(x: Any, df: Any, scale: Any) -> float:
-    return float((stats.t.logpdf(x, df, scale=scale) - stats.t.logpdf(0.0, df, scale=scale)).sum())
-
-
 def total_inputs() -> list[np.ndarray]:
     item = np.array([0, 0, 1, 1, 1], np.int32)
     return [np.array([3.0, 11.0]), item, np.arange(5.0), np.array([2.0, 1.0, 4.0, 0.0, 3.0])]
@@ -264,7 +252,6 @@ DENSITIES = {
     "reading": (reading_density, reading_inputs, by_rows_reading),
     "count": (count_density, count_inputs, by_rows_count),
     "gamma": (gamma_density, gamma_inputs, by_rows_gamma),
-    "student": (student_t_density, student_inputs, by_rows_student),
     "total": (total_density, total_inputs, by_rows_total),
     "hurdle": (hurdle_density, hurdle_inputs, by_rows_hurdle),
     "stock": (stock_density, stock_inputs, by_rows_stock),
@@ -296,7 +283,7 @@ def test_density_is_that_of_the_rows_and_its_gradient_the_finite_difference(kind
 
 def test_far_out_a_density_is_not_finite_and_nothing_is_raised() -> None:
     """Raised inside the sampler an exception would be printed and its draw taken as one that went well."""
-    hopeless = {"reading": 3, "count": 2, "gamma": 0, "share": 2, "student": 2}
+    hopeless = {"reading": 3, "count": 2, "gamma": 0, "share": 2}
     for kind, position in hopeless.items():
         density, inputs, _ = DENSITIES[kind]
         values = inputs()

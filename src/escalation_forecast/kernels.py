@@ -1,8 +1,8 @@
-"""Log-density pieces that the model's blocks share, written for cheap gradients.
+"""Log-density pieces that the model's blocks share, each in one pass with its derivatives.
 
-The autoregressive filter is an ``Op`` of its own because ``scan`` and matrix forms of the
-same recursion cost ten to a thousand times more per gradient. Everything else is plain
-PyTensor arithmetic on long vectors: few distinct kernels keep the compilation short.
+A graph of the same is many small loops over arrays, which cost more to compile than to run and more to
+run than what they compute. The autoregressive filter is an ``Op`` of its own because ``scan`` and matrix
+forms of the same recursion cost ten to a thousand times more per gradient.
 """
 
 from __future__ import annotations
@@ -446,26 +446,6 @@ def _numba_weighted_rows(op: WeightedRows, **_: Any) -> Any:
 weighted_rows = WeightedRows()
 
 
-def _student_t(x: Any, df: Any, scale: Any) -> tuple[Any, ...]:
-    """Student-t variables of one kind, without the constant; only ``x`` (row, column) is differentiated."""
-    value, tails = 0.0, 1.0
-    by_x = np.empty(x.shape)
-    nu = df.item()
-    per_square = 1.0 / (nu * scale.item() ** 2)
-    steep = -(nu + 1.0) * per_square
-    for row in range(x.shape[0]):
-        for column in range(x.shape[1]):
-            one = x[row, column]
-            tail = 1.0 + one * one * per_square
-            by_x[row, column] = steep * one / tail
-            tails *= tail
-            if tails > LARGEST:
-                value -= np.log(tails)
-                tails = 1.0
-    value -= np.log(tails)
-    return np.asarray(0.5 * (nu + 1.0) * value), by_x
-
-
 reading_density = FusedDensity("reading", _readings, (0, 1, 2, 3, 5), version=4)
 count_density = FusedDensity("count", _counts, (0, 1, 2, 3, 4, 5), version=5)
 gamma_density = FusedDensity("gamma", _count_gammas, (0,), version=4)
@@ -474,4 +454,3 @@ ladder_density = FusedDensity("ladder", _ladder, (0, 1, 2, 3), version=5)
 total_density = FusedDensity("total", _totals, (0,), version=1)
 hurdle_density = FusedDensity("hurdle", _hurdles, (0, 1, 2), version=2)
 stock_density = FusedDensity("stock", _stocks, (0, 1, 2, 3), version=1)
-student_t_density = FusedDensity("student_t", _student_t, (0,), version=4)

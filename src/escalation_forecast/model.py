@@ -14,9 +14,7 @@ import numpy as np
 import pandas as pd
 import pymc as pm
 import pytensor.tensor as pt
-from pymc.logprob.abstract import _logprob
 from pymc.math import logit
-from pytensor.tensor.random.basic import StudentTRV
 
 from escalation_forecast.indicator_rows import LATENTS
 from escalation_forecast.kernels import (
@@ -28,7 +26,6 @@ from escalation_forecast.kernels import (
     reading_density,
     share_density,
     stock_density,
-    student_t_density,
     total_density,
     weighted_rows,
 )
@@ -127,24 +124,9 @@ def model_coords(panel: Panel) -> dict[str, list[Any]]:
     }
 
 
-class _InnovationRV(StudentTRV):
-    """Student-t variables of one kind, whose density is summed in one pass."""
-
-
-class _Innovation(pm.StudentT):
-    rv_op = _InnovationRV()
-
-
-@_logprob.register(_InnovationRV)
-def _innovation_logp(op: Any, values: Any, *inputs: Any, **_: Any) -> Any:
-    (value,), (_, _, nu, mu, sigma) = values, inputs
-    constant = pt.gammaln((nu + 1.0) / 2.0) - pt.gammaln(nu / 2.0) - pt.log(sigma) - 0.5 * pt.log(nu * np.pi)
-    return student_t_density(value - mu, nu, sigma)[0] + value.size * constant
-
-
 def unit_t(name: str, df: float, dims: tuple[str, str]) -> Any:
     """Student-t innovations of unit variance."""
-    return _Innovation(name, nu=df, mu=0.0, sigma=float(np.sqrt((df - 2.0) / df)), dims=dims)
+    return pm.StudentT(name, nu=df, mu=0.0, sigma=float(np.sqrt((df - 2.0) / df)), dims=dims)
 
 
 def latent_block(panel: Panel, draw: Draw) -> tuple[Any, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -57,7 +56,7 @@ class _FromData:
             inputs[key] = vector[0] if values.ndim == 0 else vector
             if values.ndim > 1:
                 inputs[key] = vector.reshape(values.shape)
-        law = _laws().get(spec.family) or getattr(pm, spec.family)
+        law = getattr(pm, spec.family)
         if spec.pooling == "none":
             return law(name, **inputs, dims=spec.dims or None)
         spread = inputs.pop(SPREAD, None)
@@ -66,36 +65,6 @@ class _FromData:
             steps = pm.Normal(f"{name}_innovation", 0.0, 1.0, dims=spec.dims)
             values = shifted(values, spread * steps, *bounds_of(spec.support, name), pt)
         return pm.Deterministic(name, values, dims=spec.dims)
-
-
-@cache
-def _laws() -> dict[str, Any]:
-    """Families whose density leaves out what does not depend on the variable.
-
-    With numbers that are data, log-gammas and logarithms of them would be computed anew at every step of the
-    sampler, and it needs the density only up to a constant.
-    """
-    import pymc as pm
-    import pytensor.tensor as pt
-
-    def family(base: Any, kernel: Any) -> Any:
-        # The name of the class is the key under which a compiled program is kept on disk.
-        op = type(f"Kernel{type(base.rv_op).__name__}", (type(base.rv_op),), {})()
-        return type(f"Kernel{base.__name__}", (base,), {"rv_op": op, "logp": staticmethod(kernel)})
-
-    def half(x: Any, mu: Any, sigma: Any) -> Any:
-        return -0.5 * ((x - mu) / sigma) ** 2
-
-    kernels = {
-        "Normal": half,
-        "HalfNormal": half,
-        "LogNormal": lambda x, mu, sigma: half(pt.log(x), mu, sigma) - pt.log(x),
-        "Beta": lambda x, alpha, beta: (alpha - 1.0) * pt.log(x) + (beta - 1.0) * pt.log1p(-x),
-        "Gamma": lambda x, alpha, scale: (alpha - 1.0) * pt.log(x) - x / scale,
-        "Exponential": lambda x, scale: -x / scale,
-        "StudentT": lambda x, nu, mu, sigma: -0.5 * (nu + 1.0) * pt.log1p(((x - mu) / sigma) ** 2 / nu),
-    }
-    return {name: family(getattr(pm, name), kernel) for name, kernel in kernels.items()}
 
 
 def arrays_of(spec: PriorSpec, coords: Coords) -> dict[str, np.ndarray]:

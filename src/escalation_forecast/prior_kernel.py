@@ -18,6 +18,8 @@ from pytensor.link.numba.dispatch import basic as numba_basic
 from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache_key
 from scipy.special import expit
 
+from escalation_forecast.kernels import LARGEST
+
 VERSION: Final = 2  # of the cache of compiled code: raise it with every change of `_priors`
 
 # Laws: a family with the transform that PyMC gives it, and what its numbers are.
@@ -31,7 +33,6 @@ BETA: Final = 6  # alpha, beta; by its log odds
 
 BY_LOG: Final = (LOG_NORMAL, GAMMA, HALF_NORMAL)
 COLUMNS: Final = 9  # of the table: start, stop, law, and for each of three numbers where it is and its step
-LARGEST: Final = 1e100  # of a product of tails, before its logarithm is taken
 
 
 @register_jitable

@@ -18,7 +18,7 @@ from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch import basic as numba_basic
 from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache_key
 
-from escalation_forecast.kernels import FusedDensity, in_python
+from escalation_forecast.kernels import LARGEST, SMALLEST, FusedDensity, in_python
 
 VERSION: Final = 1  # of the cache of compiled code: raise it with every change below
 
@@ -254,7 +254,7 @@ def _growth_steps(
                     by_gap[t, j] -= spread * rivals[i, j]
             tails *= tail
             scales *= scale[i, t + 1]
-            if tails > 1e100 or scales > 1e100 or scales < 1e-100:
+            if tails > LARGEST or scales > LARGEST or scales < SMALLEST:
                 value -= 0.5 * (nu + 1.0) * np.log(tails) + np.log(scales)
                 tails, scales = 1.0, 1.0
         value -= 0.5 * (nu + 1.0) * np.log(tails) + np.log(scales)

@@ -6,6 +6,7 @@ are polynomials without a branch, right to the last digit or two (tests say how 
 
 from __future__ import annotations
 
+from math import factorial
 from typing import Any, Final
 
 import numba
@@ -20,6 +21,9 @@ LOG_TWO_HIGH: Final = 6.93147180369123816490e-01
 LOG_TWO_LOW: Final = 1.90821492927058770002e-10
 LOG_TWO: Final = 0.6931471805599453
 ROOT_TWO: Final = 1.4142135623730951
+# Highest power first: 1 / k! of the exponential, 1 / (2 k + 1) of the logarithm of (1 + s) / (1 - s).
+EXP_SERIES: Final = tuple(1.0 / factorial(k) for k in range(12, -1, -1))
+LOG_SERIES: Final = tuple(1.0 / (2 * k + 1) for k in range(10, -1, -1))
 
 
 @intrinsic
@@ -54,19 +58,9 @@ def exp(x):  # type: ignore[no-untyped-def]
     whole = shifted - ROUND
     rest = x - whole * LOG_TWO_HIGH
     rest = rest - whole * LOG_TWO_LOW
-    series = 1.0 / 479001600.0
-    series = series * rest + 1.0 / 39916800.0
-    series = series * rest + 1.0 / 3628800.0
-    series = series * rest + 1.0 / 362880.0
-    series = series * rest + 1.0 / 40320.0
-    series = series * rest + 1.0 / 5040.0
-    series = series * rest + 1.0 / 720.0
-    series = series * rest + 1.0 / 120.0
-    series = series * rest + 1.0 / 24.0
-    series = series * rest + 1.0 / 6.0
-    series = series * rest + 0.5
-    series = series * rest + 1.0
-    series = series * rest + 1.0
+    series = EXP_SERIES[0]
+    for term in EXP_SERIES[1:]:
+        series = series * rest + term
     # Times two to the power of the whole number, by way of the exponent's bits.
     return _double(_bits(series) + (_bits(shifted) << 52))
 
@@ -79,15 +73,7 @@ def log_one_plus(u):  # type: ignore[no-untyped-def]
     m = 0.5 * m if large else m
     s = (m - 1.0) / (m + 1.0)
     z = s * s
-    series = 1.0 / 21.0
-    series = series * z + 1.0 / 19.0
-    series = series * z + 1.0 / 17.0
-    series = series * z + 1.0 / 15.0
-    series = series * z + 1.0 / 13.0
-    series = series * z + 1.0 / 11.0
-    series = series * z + 1.0 / 9.0
-    series = series * z + 1.0 / 7.0
-    series = series * z + 1.0 / 5.0
-    series = series * z + 1.0 / 3.0
-    series = series * z + 1.0
+    series = LOG_SERIES[0]
+    for term in LOG_SERIES[1:]:
+        series = series * z + term
     return 2.0 * s * series + (LOG_TWO if large else 0.0)
