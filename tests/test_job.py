@@ -453,6 +453,23 @@ def test_id_is_that_of_the_pipeline(real: Asked, tmp_path: Path, monkeypatch: py
     assert str(caught.value) == identity.of(settings) != identity.of(real.settings)
 
 
+def test_the_first_fit_starts_from_the_last_run_if_told_to_and_the_retry_does_not(
+    real: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(
+        pipeline, "run_forecast", lambda *_, start_from_last, **__: asked.append(start_from_last)
+    )
+    told = dataclasses.replace(real, start_from_last=True)
+    for one, settings in (
+        (real, real.settings),
+        (told, told.settings),
+        (told, work.longer(told.settings, 2.0, 0.95)),
+    ):
+        work.fit(one, settings, tmp_path)
+    assert asked == [False, True, False]
+
+
 def test_version_of_the_model_is_read_without_the_model() -> None:
     assert model_version() == MODEL_VERSION
 

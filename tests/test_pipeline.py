@@ -294,8 +294,9 @@ def test_a_fit_that_fails_from_the_last_run_is_made_again_from_the_priors(
         ({"as_of": dt.date.today() + dt.timedelta(days=1)}, "lies in the future"),
         ({"as_of": dt.date(1950, 1, 1)}, "first possible date"),
         ({"questions": "misspelt"}, "news_corea"),
+        ({"priors": {"count_loading": {"parameters": {"mu": {"plla": -0.3}}}}}, "the nearest is 'pla'"),
     ],
-    ids=["horizon 0", "horizon 121", "seed", "future", "past", "question"],
+    ids=["horizon 0", "horizon 121", "seed", "future", "past", "question", "label of a prior"],
 )
 def test_bad_input_ends_before_anything_is_sampled(
     options: dict[str, Any], said: str, store: Store, sampler: Sampler, tmp_path: Path
@@ -309,6 +310,8 @@ def test_bad_input_ends_before_anything_is_sampled(
                 )
             ]
         }
+    if "priors" in options:
+        options = {"priors": Priors.default().replace(**options["priors"])}
     with pytest.raises(DataError, match=said):
         short(store, tmp_path / "runs", **options)
     assert sampler.calls == 0

@@ -296,12 +296,9 @@ def newest_start(out: Path, model_version: str, day: dt.date) -> tuple[str, xr.D
             summary = load_run(file.parent).summary
         except DataError:
             continue
-        fits = summary.get("published") is True and summary.get("model_version") == model_version
-        if (
-            fits
-            and str(summary.get("as_of")) <= day.isoformat()
-            and (start := read_start(file.parent)) is not None
-        ):
+        ours = summary.get("published") is True and summary.get("model_version") == model_version
+        known = str(summary.get("as_of")) <= day.isoformat()
+        if ours and known and (start := read_start(file.parent)) is not None:
             return str(summary["run_id"]), start
     return None
 
