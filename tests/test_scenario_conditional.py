@@ -534,7 +534,7 @@ def test_weights_that_do_not_do_lead_to_a_fit(updater: Updater, monkeypatch: pyt
 
 
 HEADLINES = ("arms-race-regional", "wider-war", "use-of-force", "tension-exceeds")
-SETTINGS = Settings(tune=300, draws=1000)
+SETTINGS = Settings.default()
 SETS = {
     "taiwan": [
         seen("indicator", "news_taiwan", 1, 2, percentile=80),
@@ -559,6 +559,8 @@ def test_weights_say_what_a_refit_says(tmp_path: Path) -> None:
         weighed = by_weights(updater, observed)
         fitted = conditional.by_refit(updater, observed, settings=SETTINGS)
         assert fitted.refit is not None
+        # Chains that have not mixed have errors larger than they say.
+        assert fitted.refit.diagnostics.passed, fitted.refit.diagnostics.reasons
         assert fitted.refit.compiled == (name == next(iter(SETS)))
         print(name, weighed.verdict, fitted.verdict, fitted.refit.diagnostics.reasons, sep="\n  ")
         seconds = (weighed.seconds, fitted.seconds, fitted.refit.compile_seconds)
