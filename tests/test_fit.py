@@ -16,7 +16,8 @@ import xarray as xr
 
 from escalation_forecast import fit
 from escalation_forecast.compile import compile_model
-from escalation_forecast.fit import ConvergenceError, Settings, diagnose, mixing, sample
+from escalation_forecast.fit import ConvergenceError, Settings, diagnose, sample
+from escalation_forecast.mixing import TAILS, mixing
 
 CHAINS, DRAWS = 4, 600
 MONTHS = pd.date_range("2017-07-01", periods=6, freq="MS")
@@ -106,7 +107,7 @@ def test_mixing_agrees_with_arviz(values: np.ndarray) -> None:
             expected = [
                 float(az.rhat(values[k])),
                 float(az.ess(values[k], method="bulk")),
-                float(az.ess(values[k], method="tail", prob=fit.TAILS)),
+                float(az.ess(values[k], method="tail", prob=TAILS)),
             ]
         assert found[:, k] == pytest.approx(expected, rel=1e-9)
 

@@ -203,6 +203,23 @@ def test_fit_that_fails_never_becomes_a_run(
     assert sampler.calls == 2
 
 
+@pytest.mark.parametrize("judged", [STUCK, PASSED], ids=["bad fit", "good fit"])
+def test_draws_that_cannot_be_written(
+    judged: Any, store: Store, sampler: Sampler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bad fit is named as the reason; what is wrong with a good one is not hidden. Neither leaves a run."""
+
+    def torn(*_: Any) -> None:
+        raise ValueError("cannot plot this")
+
+    monkeypatch.setattr(pipeline, "diagnose", lambda *_: judged)
+    monkeypatch.setattr(pipeline, "write_run", torn)
+    wanted: Any = (ConvergenceError, r"1\.200") if judged is STUCK else (ValueError, "cannot plot this")
+    with pytest.raises(wanted[0], match=wanted[1]):
+        short(store, tmp_path)
+    assert [folder.suffix for folder in tmp_path.iterdir()] == ([".failed"] if judged is STUCK else [])
+
+
 def test_sampler_that_cannot_start_is_kept_as_failed(
     store: Store, sampler: Sampler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -496,7 +496,8 @@ def test_a_fit_holds_the_figures(updater: Updater, wide: Panel, monkeypatch: pyt
     trace = xr.DataTree.from_dict(parts)
     monkeypatch.setattr(again, "_program", lambda _, panel, __: (asked.append(panel), False))
     monkeypatch.setattr(again, "sample", lambda *_: trace)
-    monkeypatch.setattr("escalation_forecast.fit.mixing", mixed)
+    monkeypatch.setattr("escalation_forecast.mixing.mixing", mixed)
+    monkeypatch.setattr("escalation_forecast.mixing._begun", lambda *_: None)
     observed = [seen("ladder", "korea", 3, value=4), seen("indicator", "news_taiwan", 2, value=90.0)]
     asks = [q for q in updater.questions if q.id in ("use-of-force", "tension-exceeds")]
     fewer = replace(updater, questions=tuple(asks))

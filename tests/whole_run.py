@@ -64,7 +64,8 @@ def whole_run(known: Store, trace: xr.DataTree, out: Path, wanted: Sequence[str]
         patch.setattr("escalation_forecast.report.plots.save_plots", lambda *_: [])
         patch.setattr(pipeline, "sample", lambda *_: trace)
         patch.setattr("escalation_forecast.war_paths.FUTURES", FUTURES)
-        patch.setattr("escalation_forecast.fit.mixing", mixed)
+        patch.setattr("escalation_forecast.mixing.mixing", mixed)
+        patch.setattr("escalation_forecast.mixing._begun", lambda *_: None)
         return pipeline.run_forecast(
             known, as_of=day, out=out, draft=True, horizon=horizon, questions=asked(wanted)
         )

@@ -13,6 +13,7 @@ import os
 import types
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
@@ -22,12 +23,15 @@ import pandas as pd
 import pymc as pm
 import xarray as xr
 from pymc.initial_point import make_initial_point_fn
+from pytensor.graph.basic import Constant
+from pytensor.tensor.type import TensorType
 
 from escalation_forecast.program import NUMBERS, POSITION, SCALE, Expansion, Layout, shown
 
 # What nutpie stores: the vector itself.
 VECTOR: Final = "vector"
 PLACE: Final = "place"
+STRETCH: Final = 100
 
 
 @dataclass(frozen=True)
@@ -261,7 +265,8 @@ def _by_address(function: Any, argument_types: tuple[Any, ...], meanwhile: Calla
         CACHED_SRC_FUNCTIONS[named] = f"{key}_by_address"
     dispatcher = numba_njit(named, final_function=True, no_cpython_wrapper=True, cache=key is not None)
     if key is not None and not any(NUMBA_CACHE_PATH.glob(f"*{key}_by_address*.nbi")):
-        _apart(lambda: dispatcher.compile(argument_types), meanwhile)
+        pieces = partial(_compile_pieces, function.maker.fgraph)
+        _apart((lambda: dispatcher.compile(argument_types), pieces), meanwhile)
     dispatcher.compile(argument_types)
     result = dispatcher.overloads[argument_types]
     address = result.library.get_pointer_to_function(result.fndesc.llvm_cfunc_wrapper_name)
@@ -278,27 +283,65 @@ def _by_address(function: Any, argument_types: tuple[Any, ...], meanwhile: Calla
     return Address()
 
 
-def _apart(compile_to_disk: Callable[[], Any], meanwhile: Callable[[], None]) -> None:
-    """Fill the disk cache from a process of its own; this one does something else ``meanwhile``.
+def _compile_pieces(graph: Any) -> None:
+    """Put the machine code of a graph's nodes into the disk cache, last stretch first.
+
+    Whoever compiles the whole graph at the same time finds half of it there. A piece is cached for the types
+    of its arguments: those of the same stretch are known, the others are taken for contiguous arrays, and
+    where that is wrong nothing but time is lost.
+    """
+    from pytensor.link.numba.dispatch.basic import numba_funcify_ensure_cache
+
+    nodes = graph.toposort()
+    for first in (len(nodes) - STRETCH, 0):
+        known: dict[Any, Any] = {}
+        for node in nodes[first : first + STRETCH]:
+            with suppress(ZeroDivisionError):
+                piece, key = numba_funcify_ensure_cache(node.op, node=node)
+                if key is None:
+                    continue
+                given = tuple(known.get(variable) or _numba_type(variable) for variable in node.inputs)
+                folded = piece.get_call_template(given, {})[2]
+                found = piece.overloads[tuple(folded)].signature.return_type
+                known |= zip(node.outputs, found if len(node.outputs) > 1 else [found], strict=True)
+
+
+def _numba_type(variable: Any) -> Any:
+    import numba
+
+    dtype = numba.from_dtype(np.dtype(variable.type.dtype))
+    if not isinstance(variable.type, TensorType):
+        return dtype
+    constant = isinstance(variable, Constant)
+    return numba.types.Array(dtype, variable.type.ndim, "C", readonly=constant)
+
+
+def _apart(fill_the_cache: Sequence[Callable[[], Any]], meanwhile: Callable[[], None]) -> None:
+    """Fill the disk cache from processes of their own; this one does something else ``meanwhile``.
 
     In the process that compiled it, a call inside the program goes to whichever copy of the callee was
     made first; in one that loads it, to the copy in the file. Both are right and differ in the last
     digit, so the first run on a machine would differ from all that follow. Where there is no fork, or
-    the child fails, the caller compiles for itself.
+    the children fail, the caller compiles for itself.
     """
     if not hasattr(os, "fork"):
         return
+    children = [_child(work) for work in fill_the_cache]
+    try:
+        meanwhile()
+    finally:
+        for child in children:
+            os.waitpid(child, 0)
+
+
+def _child(work: Callable[[], Any]) -> int:
     with warnings.catch_warnings():
         # The child touches nothing that another thread may hold: it compiles, writes and ends.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child:
-        try:
-            meanwhile()
-        finally:
-            os.waitpid(child, 0)
-        return
+        return child
     try:
-        compile_to_disk()
+        work()
     finally:
         os._exit(0)

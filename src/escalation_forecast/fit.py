@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+
+from escalation_forecast.mixing import Apart, together
 
 MAX_R_HAT: Final = 1.01
 # Of parameters that nothing shows: persistences, shares, noises, intercepts. Their tails mix slowest.
@@ -20,7 +24,6 @@ OTHER: Final = (
 )  # fmt: skip
 MIN_ESS: Final = 400.0
 MIN_E_BFMI: Final = 0.3
-TAILS: Final = (0.05, 0.95)
 WARM_TUNE: Final = 100
 KEPT_STATS: Final = ("diverging", "energy", "logp", "depth", "n_steps", "step_size", "maxdepth_reached")
 LONGER: Final = "run longer (`settings` of run_forecast)"
@@ -191,25 +194,38 @@ def sample(compiled: Any, settings: Settings, seed: int, progress: Report | None
     )
 
 
-def mixing(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rank-normalised split R-hat, bulk and tail effective sample size of many quantities.
+class Checking:
+    """Diagnostics of a posterior, under way in a process of its own while a forecast is made of it.
 
     Parameters
     ----------
-    values : (quantity, chain, draw), finite, each quantity varying.
-
-    Returns
-    -------
-    Three arrays (quantity,), as ``arviz.rhat`` and ``arviz.ess`` with ``bulk`` and ``tail`` (5 and 95 %).
+    posterior : every parameter; latents are looked at up to ``as_of``.
     """
-    from arviz_stats.base import array_stats
 
-    axes = {"chain_axis": 1, "draw_axis": 2}
-    return (
-        array_stats.rhat(values, **axes),
-        array_stats.ess(values, method="bulk", **axes),
-        array_stats.ess(values, method="tail", prob=TAILS, **axes),
-    )
+    def __init__(self, posterior: xr.Dataset, as_of: dt.date | pd.Timestamp) -> None:
+        self._posterior, self._as_of = posterior, as_of
+        self.names: list[str] = []
+        self.broken: list[str] = []
+        self._apart = Apart(self._parts())
+
+    def result(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """R-hat, bulk and tail effective sample size of ``names``; waits."""
+        found = self._apart.result()
+        if found is None:
+            found = together(self._parts())
+        return found
+
+    def _parts(self) -> Iterator[np.ndarray]:
+        self.names, self.broken = [], []
+        return _varying(self._posterior.data_vars.values(), self._as_of, self.names, self.broken)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._apart.__exit__(kind, error, trace)
 
 
 def diagnose(
@@ -217,6 +233,7 @@ def diagnose(
     sample_stats: xr.Dataset,
     published: xr.Dataset,
     answers: Sequence[Any] | None = None,
+    checking: Checking | None = None,
 ) -> Diagnostics:
     """Worst of every diagnostic over all that is published, and which gates it does not pass.
 
@@ -225,25 +242,23 @@ def diagnose(
     posterior : every parameter; latents are looked at up to ``as_of``.
     published : forecast paths with attribute ``as_of``; their spending is looked at.
     answers : `questions.Answer` of the questions on those paths.
+    checking : of the same posterior, if it was begun before.
 
     Notes
     -----
     Constants are skipped: fixed priors, and prints already out.
     """
+    now = pd.Timestamp(published.attrs["as_of"])
     names: list[str] = []
-    parts: list[tuple[np.ndarray, ...]] = []
     broken: list[str] = []
-    for label, values in _quantities(posterior, published):
-        flat = values.reshape(len(values), -1)
-        finite = np.isfinite(flat)
-        partly = ~finite.all(axis=1) & finite.any(axis=1)
-        broken += [label(k) for k in np.flatnonzero(partly)[:1].tolist()]
-        varying = finite.all(axis=1)
-        varying[varying] = np.ptp(flat[varying], axis=1) > 0
-        if varying.any():
-            names += [label(k) for k in np.flatnonzero(varying).tolist()]
-            parts.append(mixing(values[varying]))
-    r_hat, bulk, tail = (np.concatenate([np.zeros(0), *(part[k] for part in parts)]) for k in range(3))
+    begun = () if checking is None else (checking.result(),)
+    if checking is None:
+        arrays = [*posterior.data_vars.values()]
+    else:
+        names, broken, arrays = [*checking.names], [*checking.broken], []
+    arrays += [published[name] for name in ("growth_print", "growth_true") if name in published]
+    found = [*begun, together(_varying(arrays, now, names, broken))]
+    r_hat, bulk, tail = (np.concatenate(parts) for parts in zip(*found, strict=True))
     for answer in answers or ():
         if answer.r_hat is not None and answer.ess is not None:
             names.append(f"question {answer.item.id}")
@@ -264,22 +279,33 @@ def diagnose(
     )
 
 
-def _quantities(
-    posterior: xr.Dataset, published: xr.Dataset
-) -> Iterator[tuple[Callable[[int], str], np.ndarray]]:
-    """Each variable as a labelling function and an array (element, chain, draw)."""
-    now = pd.Timestamp(published.attrs["as_of"])
-    spending = [published[name] for name in ("growth_print", "growth_true") if name in published]
-    for array in [*posterior.data_vars.values(), *spending]:
+def _varying(
+    arrays: Iterable[xr.DataArray], as_of: dt.date | pd.Timestamp, names: list[str], broken: list[str]
+) -> Iterator[np.ndarray]:
+    """What is finite and varies up to ``as_of``: an array (element, chain, draw) of each variable.
+
+    Adds its names to ``names``, and to ``broken`` one name of each variable that is partly not finite.
+    """
+    now = pd.Timestamp(as_of).to_datetime64()
+    for array in arrays:
         for dim in array.dims:
             if array[dim].dtype.kind == "M":
-                array = array.isel({dim: array[dim].values <= now.to_datetime64()})
+                array = array.isel({dim: array[dim].values <= now})
         inner = [dim for dim in array.dims if dim not in ("chain", "draw")]
         values = array.transpose(*inner, "chain", "draw").values
         shape = values.shape[:-2]
         if not values.size:
             continue
-        yield _labels(array, inner, shape), values.reshape(-1, *values.shape[-2:])
+        label, values = _labels(array, inner, shape), values.reshape(-1, *values.shape[-2:])
+        flat = values.reshape(len(values), -1)
+        finite = np.isfinite(flat)
+        partly = ~finite.all(axis=1) & finite.any(axis=1)
+        broken += [label(k) for k in np.flatnonzero(partly)[:1].tolist()]
+        varying = finite.all(axis=1)
+        varying[varying] = np.ptp(flat[varying], axis=1) > 0
+        if varying.any():
+            names += [label(k) for k in np.flatnonzero(varying).tolist()]
+            yield values[varying]
 
 
 def _labels(array: xr.DataArray, dims: list[Any], shape: tuple[int, ...]) -> Callable[[int], str]:

@@ -76,7 +76,7 @@ def build_model(panel: Panel, priors: Priors) -> pm.Model:
         ladder_block(data, flat, draw)
         hurdle_block(data, flat, draw)
         stock_block(panel, data, eta, draw)
-        spending_block(panel.spending, spending, _threat(panel, spending, eta), draw)
+        spending_block(panel.spending, spending, _threat(panel, spending, flat), draw)
     return model
 
 
@@ -87,10 +87,11 @@ def swapped(panel: Panel) -> dict[str, np.ndarray]:
     return rows | {f"spending_{name}": values.ravel() for name, values in own.items()}
 
 
-def _threat(panel: Panel, data: dict[str, Any], eta: Any) -> Any:
+def _threat(panel: Panel, data: dict[str, Any], flat: Any) -> Any:
     """(state, spending year) mean risk of the year in the theatres that a state is exposed to."""
     years, own = panel.years, panel.spending.years
-    yearly = eta[:-1].reshape((len(THEATRES), len(years), 12)).mean(axis=2)
+    monthly = len(LATENTS) * len(panel.months)
+    yearly = flat[monthly : monthly + len(THEATRES) * len(years)].reshape((len(THEATRES), len(years)))
     first, last = int(own[0] - years[0]), int(own[-1] - years[-1])
     inside = weighted_rows(data["exposure"], yearly[:, first:])
     # Risk beyond the grid is simulated later, with what growth answers to it (`spending_paths`).

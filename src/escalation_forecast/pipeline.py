@@ -10,7 +10,7 @@ import datetime as dt
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
@@ -20,7 +20,7 @@ import xarray as xr
 
 from escalation_forecast import archive
 from escalation_forecast.archive import Run, load_run
-from escalation_forecast.fit import ConvergenceError, Diagnostics, Settings, diagnose, sample
+from escalation_forecast.fit import Checking, ConvergenceError, Diagnostics, Settings, diagnose, sample
 from escalation_forecast.identity import run_identity
 from escalation_forecast.prior_data import DataPriors
 from escalation_forecast.priors import Priors
@@ -144,11 +144,12 @@ def run_forecast(
         "spending": [],
         "war": None,
     }
-    with archive.partial(out, identity) as folder, _Steps(progress) as step:
+    with archive.partial(out, identity) as folder, _Steps(progress) as step, ExitStack() as stack:
 
         def judged(trace: xr.DataTree) -> _Judged:
-            """What follows from draws, and whether they may be published."""
+            """What follows from draws. Whether they may be published is found out meanwhile."""
             posterior, stats = trace["posterior"].to_dataset(), trace["sample_stats"].to_dataset()
+            checking = stack.enter_context(Checking(posterior, day))
             with step("Simulating the future"):
                 given = (panel, posterior, priors, horizon, seed)
                 own = forecast.war_chains(*given, history=history).force
@@ -163,9 +164,11 @@ def run_forecast(
                     answers,
                     lambda loosen: war_paths(forecast.war_chains(*given, **moved, loosen=loosen), posterior),
                 )
+            return _Judged(posterior, stats, paths, answers, pushed, war, shares, checking)
+
+        def checked(found: _Judged) -> Diagnostics:
             with step("Checking the fit"):
-                diagnostics = diagnose(posterior, stats, paths, answers)
-            return _Judged(posterior, stats, paths, answers, pushed, war, shares, diagnostics)
+                return diagnose(found.posterior, found.stats, found.paths, found.answers, found.checking)
 
         try:
             with step("Compiling the model"):
@@ -176,14 +179,15 @@ def run_forecast(
                 compiled = compile_model(build_model(panel, DataPriors.of(priors)))
             start = archive.newest_start(out, MODEL_VERSION, day) if start_from_last else None
             report = step.report if step.shown else None
-            found = None
+            found = diagnostics = None
             if start is not None:
                 with suppress(ConvergenceError):
                     with step("Sampling"):
                         trace = sample(compiled.start_at(start[1]), settings.warm(), seed, report)
                     found = judged(trace)
-                if found is None or not (found.diagnostics.passed or draft):
-                    start, found = None, None
+                    diagnostics = checked(found)
+                if diagnostics is None or not (draft or diagnostics.passed):
+                    start = found = diagnostics = None
             if found is None:
                 with step("Sampling"):
                     trace = sample(compiled, settings, seed, report)
@@ -193,22 +197,29 @@ def run_forecast(
             summary["diagnostics"] = _health(nothing, step.seconds, started)
             archive.fail(out, identity, summary)
             raise
-        diagnostics = found.diagnostics
+        findings = _findings(found.paths, found.answers, found.pushed, found.shares)
+        result = summary | {"published": not draft, **findings, "war": found.war}
+        result["started_from"] = start[0] if start else None
+        try:
+            with step("Writing the run"), archive.writing(out):
+                write_run(folder, result, found.paths, panel, found.posterior, found.stats, priors, seed)
+                if "start" in trace.children:
+                    archive.write_start(trace["start"].to_dataset(), folder / archive.START)
+        except (ArithmeticError, TypeError, ValueError):
+            # What cannot be plotted or tabulated is most likely of a bad fit, and then that is what to say.
+            diagnostics = diagnostics or checked(found)
+            if draft or diagnostics.passed:
+                raise
+        diagnostics = diagnostics or checked(found)
+        health = _health(diagnostics, step.seconds, started)
         if not (diagnostics.passed or draft):
-            summary["diagnostics"] = _health(diagnostics, step.seconds, started)
-            kept = archive.fail(out, identity, summary)
+            kept = archive.fail(out, identity, summary | {"diagnostics": health})
             reasons = " ".join(diagnostics.reasons)
             raise ConvergenceError(f"{reasons} Reasons are kept in {kept}.", diagnostics)
-        findings = _findings(found.paths, found.answers, found.pushed, found.shares)
-        summary |= {"published": not draft, **findings, "war": found.war}
-        summary["started_from"] = start[0] if start else None
-        with step("Writing the run"), archive.writing(out):
-            write_run(folder, summary, found.paths, panel, found.posterior, found.stats, priors, seed)
-            if "start" in trace.children:
-                archive.write_start(trace["start"].to_dataset(), folder / archive.START)
-            summary["diagnostics"] = _health(diagnostics, step.seconds, started)
-            archive.write_summary(summary, folder)
-            write_card(folder, summary, known)
+        result["diagnostics"] = health
+        with archive.writing(out):
+            archive.write_summary(result, folder)
+            write_card(folder, result, known)
         target = archive.finish(folder, out, identity)
     return Run(target, load_run(target).summary, found.paths)
 
@@ -289,7 +300,7 @@ class _Judged(NamedTuple):
     pushed: Mapping[str, list[dict[str, Any]]]
     war: Any
     shares: Mapping[str, Mapping[str, Any]]
-    diagnostics: Diagnostics
+    checking: Checking
 
 
 class _Steps:

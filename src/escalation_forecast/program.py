@@ -37,6 +37,7 @@ NUMBERS: Final = "program_numbers"
 
 # What sampling moves in place of the quantities of interest.
 INNOVATIONS: Final = "innovation"
+AT_A_TIME: Final = 8  # vectors that one piece of the program joins
 CHUNK: Final = 250  # draws that are expanded at a time
 START_DRAWS: Final = 32  # that a run keeps for the next one to start from
 LEAST_SCALE: Final = 1e-3
@@ -205,7 +206,7 @@ class Layout:
             pytensor.shared(np.ones(1), NUMBERS),
         ]
         theta, slope, own, own_slope = elementwise_priors(z, *added)
-        by_theta = pt.concatenate([one.ravel() for one in slopes]) if slopes else pt.zeros(0)
+        by_theta = _joined([one.ravel() for one in slopes])
         pieces = {}
         for stands, segment in zip(given, self.segments, strict=True):
             part = theta[segment.start : segment.stop]
@@ -255,6 +256,13 @@ class Layout:
             values = filled.transpose("row", *dims).values
             rows[:, segment.start : segment.stop] = values.reshape(n, -1)
         return rows[0], np.maximum(rows[1], LEAST_SCALE), rows[2:]
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Vectors one after the other, a few at a time: a piece of many arguments takes seconds to compile."""
+    while len(parts) > 1:
+        parts = [pt.concatenate(parts[k : k + AT_A_TIME]) for k in range(0, len(parts), AT_A_TIME)]
+    return parts[0] if parts else pt.zeros(0)
 
 
 def _flat(graph: Any, shape: Any) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from escalation_forecast import forecast
-from escalation_forecast.fit import Report, Settings, diagnose, sample
+from escalation_forecast.fit import Checking, Report, Settings, diagnose, sample
 from escalation_forecast.history.tables import load_history
 from escalation_forecast.indicator_paths import future_exposure
 from escalation_forecast.indicator_rows import LATENTS
@@ -67,20 +67,21 @@ def fit_again(
 
     history = load_history()
     given = (panel, posterior, priors, horizon, seed)
-    own = forecast.war_chains(*given, history=history).force
-    targets = force_targets(updater.known, panel.as_of, own, history, priors, load_pool())
-    weight = updater.run.summary.get("spending_weight")
-    pooled = {} if weight is None else {"spending_weight": weight}
-    paths = forecast.simulate(*given, history=history, targets=targets, **pooled)
-    if any(figure.kind == "ladder" for figure in figures):
-        chains = forecast.war_chains(*given, history=history, targets=targets)
-        paths = paths.assign(war_paths(fixed(chains, figures), posterior))
-    futures = Futures.of(panel, panel.spending, posterior, priors, paths, seed)
-    for figure in figures:
-        futures = futures.with_figure(figure)
-    paths = put(paths, futures, figures)
-    answers = evaluate(updater.questions, paths, updater.known)
-    health = diagnose(posterior, stats, paths, answers)
+    with Checking(posterior, panel.as_of) as checking:
+        own = forecast.war_chains(*given, history=history).force
+        targets = force_targets(updater.known, panel.as_of, own, history, priors, load_pool())
+        weight = updater.run.summary.get("spending_weight")
+        pooled = {} if weight is None else {"spending_weight": weight}
+        paths = forecast.simulate(*given, history=history, targets=targets, **pooled)
+        if any(figure.kind == "ladder" for figure in figures):
+            chains = forecast.war_chains(*given, history=history, targets=targets)
+            paths = paths.assign(war_paths(fixed(chains, figures), posterior))
+        futures = Futures.of(panel, panel.spending, posterior, priors, paths, seed)
+        for figure in figures:
+            futures = futures.with_figure(figure)
+        paths = put(paths, futures, figures)
+        answers = evaluate(updater.questions, paths, updater.known)
+        health = diagnose(posterior, stats, paths, answers, checking)
     seconds = time.perf_counter() - started
     return Refit(posterior, paths, answers, health, seconds, fresh, compile_seconds)
 

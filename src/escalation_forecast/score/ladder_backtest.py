@@ -26,8 +26,9 @@ import pandas as pd
 import xarray as xr
 
 from escalation_forecast.draws import Draws
-from escalation_forecast.fit import ConvergenceError, Settings, mixing, sample
+from escalation_forecast.fit import ConvergenceError, Settings, sample
 from escalation_forecast.forecast import extend_latents
+from escalation_forecast.mixing import mixing
 from escalation_forecast.panel import Panel, build_panel
 from escalation_forecast.priors import Priors
 from escalation_forecast.schema import THEATRES

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from escalation_forecast import forecast
-from escalation_forecast.fit import Report, Settings, diagnose, sample
+from escalation_forecast.fit import Checking, Report, Settings, diagnose, sample
 from escalation_forecast.history.tables import load_history
 from escalation_forecast.prior_data import PREFIX, DataPriors, swapped_priors
 from escalation_forecast.priors import Priors
@@ -55,12 +55,13 @@ def refit(
     posterior, stats = trace["posterior"].to_dataset(), trace["sample_stats"].to_dataset()
     history = load_history()
     given = (panel, posterior, priors, horizon, seed)
-    own = forecast.war_chains(*given, history=history).force
-    targets = force_targets(updater.known, panel.as_of, own, history, priors, load_pool())
-    pooled = {"spending_weight": updater.run.summary["spending_weight"]} if _pools(updater) else {}
-    paths = forecast.simulate(*given, history=history, targets=targets, **pooled)
-    answers = evaluate(updater.questions, paths, updater.known)
-    health = diagnose(posterior, stats, paths, answers)
+    with Checking(posterior, panel.as_of) as checking:
+        own = forecast.war_chains(*given, history=history).force
+        targets = force_targets(updater.known, panel.as_of, own, history, priors, load_pool())
+        pooled = {"spending_weight": updater.run.summary["spending_weight"]} if _pools(updater) else {}
+        paths = forecast.simulate(*given, history=history, targets=targets, **pooled)
+        answers = evaluate(updater.questions, paths, updater.known)
+        health = diagnose(posterior, stats, paths, answers, checking)
     seconds = time.perf_counter() - started
     return Refit(posterior, paths, answers, health, seconds, fresh, compile_seconds)
 

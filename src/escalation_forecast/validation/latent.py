@@ -10,9 +10,9 @@ import pandas as pd
 import xarray as xr
 
 from escalation_forecast.draws import Draws
-from escalation_forecast.fit import mixing
 from escalation_forecast.forecast import reference_scale
 from escalation_forecast.indicator_rows import LATENTS
+from escalation_forecast.mixing import mixing
 from escalation_forecast.priors import Priors
 from escalation_forecast.run_files import prior_draws
 from escalation_forecast.schema import THEATRE_LABELS, THEATRES

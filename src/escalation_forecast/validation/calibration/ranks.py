@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from escalation_forecast.fit import mixing
+from escalation_forecast.mixing import mixing
 
 DRAWS: Final = 100  # at most so many ranks are told apart
 
