@@ -9,8 +9,9 @@ import pandas as pd
 import xarray as xr
 
 from benchmarks.setting import HORIZON, SEED, Setting
-from escalation_forecast.fit import is_other, mixing
+from escalation_forecast.fit import is_other
 from escalation_forecast.forecast import simulate
+from escalation_forecast.mixing import mixing
 from escalation_forecast.questions import evaluate, load_questions
 
 SPENDING = ("growth_print", "growth_true")

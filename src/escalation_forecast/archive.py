@@ -267,7 +267,7 @@ def write_posterior(groups: Mapping[str, xr.Dataset], file: Path) -> Path:
     # By way of memory: when the disk fills up under it, HDF5 takes the whole process down.
     buffer = io.BytesIO()
     tree.to_netcdf(buffer, engine="h5netcdf", encoding=encoding)
-    file.write_bytes(buffer.getvalue())
+    file.write_bytes(buffer.getbuffer())
     return file
 
 
@@ -276,7 +276,7 @@ def write_start(start: xr.Dataset, file: Path) -> Path:
     buffer = io.BytesIO()
     packed = {name: {"zlib": True, "complevel": 4, "shuffle": True} for name in start.data_vars}
     start.to_netcdf(buffer, engine="h5netcdf", encoding=packed)
-    file.write_bytes(buffer.getvalue())
+    file.write_bytes(buffer.getbuffer())
     return file
 
 
@@ -321,4 +321,8 @@ def _compact(data: xr.Dataset) -> xr.Dataset:
 
 
 def _single(values: np.ndarray, rounded: bool) -> np.ndarray:
-    return np.asarray(np.round(values / STEP) * STEP if rounded else values, np.float32)
+    if rounded:
+        values = values / STEP
+        np.round(values, out=values)
+        values *= STEP
+    return np.asarray(values, np.float32)

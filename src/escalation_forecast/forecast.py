@@ -85,39 +85,37 @@ def simulate(
     shown = eta[:, :, : len(months)]
     standard = (shown - scale["mean"].to_numpy()[None, :, None]) / scale["sd"].to_numpy()[None, :, None]
 
-    levels, names = indicator_paths(panel, draws, eta, months, streams[1])
     coords: dict[str, object] = {
         "chain": posterior.coords["chain"].to_numpy(),
         "draw": posterior.coords["draw"].to_numpy(),
         "theatre": list(THEATRES),
         "month": months,
-        "indicator": names,
         "state": list(panel.spending.states),
     }
     lead = ("chain", "draw")
 
     def single(values: np.ndarray) -> np.ndarray:
         # At once, so that doubles and singles of all are not held beside each other.
-        return draws.unflatten(values.astype(np.float32))
+        return draws.unflatten(values.astype(np.float32, copy=False))
 
     variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
         "risk": ((*lead, "theatre", "month"), single(standard[:, :-1])),
         "global_risk": ((*lead, "month"), single(standard[:, -1])),
-        "ladder": (
-            (*lead, "theatre", "month"),
-            single(ladder_paths(panel, draws, eta, months, streams[2], force)),
-        ),
-        "indicator_level": ((*lead, "indicator", "month"), single(levels)),
     }
-    # Futures of wars are still to come, and take as much.
-    del levels, standard
-    stocks = extend_stocks(panel, draws, eta, months, streams[3])
-    if stocks is not None:
-        variables["dprk_troops"] = ((*lead, "month"), single(stocks))
+    del standard
+    # What takes most on the way comes first, while little is kept yet.
     spending = spending_paths(panel, draws, priors, eta, horizon, streams[4], spending_weight)
     coords |= {"year": spending.years, "age": np.arange(spending.prints.shape[3])}
     variables["growth_print"] = ((*lead, "state", "year", "age"), single(spending.prints))
     variables["growth_true"] = ((*lead, "state", "year"), single(spending.true))
+    del spending
+    ladder = single(ladder_paths(panel, draws, eta, months, streams[2], force))
+    variables["ladder"] = ((*lead, "theatre", "month"), ladder)
+    levels, coords["indicator"] = indicator_paths(panel, draws, eta, months, streams[1])
+    variables["indicator_level"] = ((*lead, "indicator", "month"), single(levels))
+    stocks = extend_stocks(panel, draws, eta, months, streams[3])
+    if stocks is not None:
+        variables["dprk_troops"] = ((*lead, "month"), single(stocks))
     us_troops, hosts = us_troop_paths(panel, draws, eta, months, streams[5])
     transfers, pairs, transfer_years = transfer_paths(panel, draws, eta, months, streams[5])
     coords |= {"host": hosts, "pair": pairs, "transfer_year": transfer_years}

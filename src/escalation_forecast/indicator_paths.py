@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -27,15 +28,15 @@ def indicator_paths(
     """Monthly news, counts and shares (sample, indicator, month) in their own units, and their names.
 
     Behind the last figure: as observed, missing where no figure. Ahead: simulated. A combination of
-    several units stays a mean of standardised logarithms, which has no unit of its own.
+    several units stays a mean of standardised logarithms, which has no unit of its own. In single precision,
+    of which there are some hundred megabytes.
     """
-    parts = [
-        *_news(panel, draws, eta, months, rng),
-        *_counts(panel, draws, eta, months, rng),
-        *_shares(panel, draws, eta, months, rng),
-    ]
-    names = [name for name, _ in parts]
-    return np.stack([values for _, values in parts], axis=1), names
+    given = (panel, draws, eta, months, rng)
+    names, parts = [], []
+    for name, values in chain(_news(*given), _counts(*given), _shares(*given)):
+        names.append(name)
+        parts.append(values.astype(np.float32))
+    return np.stack(parts, axis=1), names
 
 
 def _start(panel: Panel, name: str, months: pd.DatetimeIndex, n: int) -> tuple[np.ndarray, int] | None:

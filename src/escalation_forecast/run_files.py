@@ -37,6 +37,7 @@ def write_run(
 
     groups = posterior_groups(paths, panel, posterior, stats, priors, seed)
     archive.write_posterior(groups, folder / archive.POSTERIOR)
+    del groups  # some hundred megabytes that tables and pictures do without
     for name, table in draw_tables(paths).items():
         table.to_parquet(folder / f"{name}.parquet", index=False, compression="zstd")
     text = priors.to_toml(heading="All priors of this run.")

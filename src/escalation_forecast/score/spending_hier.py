@@ -16,7 +16,8 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from escalation_forecast.compile import compile_model
-from escalation_forecast.fit import Settings, mixing, sample
+from escalation_forecast.fit import Settings, sample
+from escalation_forecast.mixing import mixing
 from escalation_forecast.score.cells import sampler_cores
 
 STEPS: Final = 3

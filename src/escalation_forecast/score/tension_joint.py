@@ -17,9 +17,10 @@ import pandas as pd
 import xarray as xr
 
 from escalation_forecast.draws import Draws, student_t
-from escalation_forecast.fit import Settings, mixing, sample
+from escalation_forecast.fit import Settings, sample
 from escalation_forecast.forecast import extend_latents
 from escalation_forecast.indicator_rows import LATENTS, LOG_OFFSET
+from escalation_forecast.mixing import mixing
 from escalation_forecast.model import READING_DF, SHORT_MEMORY, swapped
 from escalation_forecast.panel import STOCKS, Panel
 from escalation_forecast.priors import Priors
