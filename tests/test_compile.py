@@ -241,15 +241,52 @@ compile_model(small_model(*FEW))
 """
 
 
-def test_the_first_process_runs_the_program_from_disk_like_all_later_ones(tmp_path: Path) -> None:
-    """What is compiled in place differs in the last digit from what is loaded, and so would the draws."""
+PIECES = """
+from pathlib import Path
+
+from pytensor.link.numba.cache import NUMBA_CACHE_PATH
+from test_compile import FEW, small_model
+import escalation_forecast.compile as program
+
+def kept():
+    return {file.name for file in NUMBA_CACHE_PATH.glob("*.nbi")}
+
+def one_after_the_other(works, meanwhile):
+    whole, pieces = works
+    pieces()
+    found = kept()
+    whole()
+    print("LEFT", *sorted(kept() - found))
+    print("NODES", len(found))
+
+program._apart = one_after_the_other
+program.compile_model(small_model(*FEW))
+"""
+
+
+def elsewhere(code: str, compiledir: Path) -> str:
+    """What a process says that has nothing compiled."""
     environment = os.environ | {
-        "PYTENSOR_FLAGS": f"base_compiledir={tmp_path}",
+        "PYTENSOR_FLAGS": f"base_compiledir={compiledir}",
         "NUMBA_DEBUG_CACHE": "1",
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]),
     }
-    said = subprocess.run(
-        [sys.executable, "-c", COLD], env=environment, capture_output=True, text=True, check=True
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     ).stdout
+
+
+def test_the_first_process_runs_the_program_from_disk_like_all_later_ones(tmp_path: Path) -> None:
+    """What is compiled in place differs in the last digit from what is loaded, and so would the draws."""
+    said = elsewhere(COLD, tmp_path)
     loaded = [line for line in said.splitlines() if "data loaded" in line and "_by_address" in line]
     assert len(loaded) == 1
+
+
+def test_pieces_compiled_beside_a_program_are_those_that_it_needs(tmp_path: Path) -> None:
+    lines = elsewhere(PIECES, tmp_path).splitlines()
+    (left,) = [line.split()[1:] for line in lines if line.startswith("LEFT")]
+    (nodes,) = [int(line.split()[1]) for line in lines if line.startswith("NODES")]
+    assert nodes > 20
+    assert len(left) == 1
+    assert "_by_address" in left[0]

@@ -31,7 +31,7 @@ from escalation_forecast.program import NUMBERS, POSITION, SCALE, Expansion, Lay
 # What nutpie stores: the vector itself.
 VECTOR: Final = "vector"
 PLACE: Final = "place"
-STRETCH: Final = 100
+FIRST_PART: Final = 0.6  # of the nodes of a program, which take about as long to compile as the rest
 
 
 @dataclass(frozen=True)
@@ -284,19 +284,20 @@ def _by_address(function: Any, argument_types: tuple[Any, ...], meanwhile: Calla
 
 
 def _compile_pieces(graph: Any) -> None:
-    """Put the machine code of a graph's nodes into the disk cache, last stretch first.
+    """Put the machine code of a graph's nodes into the disk cache, the second part first.
 
     Whoever compiles the whole graph at the same time finds half of it there. A piece is cached for the types
-    of its arguments: those of the same stretch are known, the others are taken for contiguous arrays, and
-    where that is wrong nothing but time is lost.
+    of its arguments: those that come from the same part are known, the others are taken for contiguous
+    arrays, and where that is wrong nothing but time is lost.
     """
     from pytensor.link.numba.dispatch.basic import numba_funcify_ensure_cache
 
     nodes = graph.toposort()
-    for first in (len(nodes) - STRETCH, 0):
+    middle = int(FIRST_PART * len(nodes))
+    for part in (nodes[middle:], nodes[:middle]):
         known: dict[Any, Any] = {}
-        for node in nodes[first : first + STRETCH]:
-            with suppress(ZeroDivisionError):
+        for node in part:
+            with suppress(Exception):
                 piece, key = numba_funcify_ensure_cache(node.op, node=node)
                 if key is None:
                     continue
