@@ -267,7 +267,8 @@ def write_posterior(groups: Mapping[str, xr.Dataset], file: Path) -> Path:
     # By way of memory: when the disk fills up under it, HDF5 takes the whole process down.
     buffer = io.BytesIO()
     tree.to_netcdf(buffer, engine="h5netcdf", encoding=encoding)
-    file.write_bytes(buffer.getbuffer())
+    with buffer.getbuffer() as written:
+        file.write_bytes(written)
     return file
 
 
@@ -276,7 +277,8 @@ def write_start(start: xr.Dataset, file: Path) -> Path:
     buffer = io.BytesIO()
     packed = {name: {"zlib": True, "complevel": 4, "shuffle": True} for name in start.data_vars}
     start.to_netcdf(buffer, engine="h5netcdf", encoding=packed)
-    file.write_bytes(buffer.getbuffer())
+    with buffer.getbuffer() as written:
+        file.write_bytes(written)
     return file
 
 
