@@ -267,8 +267,7 @@ def write_posterior(groups: Mapping[str, xr.Dataset], file: Path) -> Path:
     # By way of memory: when the disk fills up under it, HDF5 takes the whole process down.
     buffer = io.BytesIO()
     tree.to_netcdf(buffer, engine="h5netcdf", encoding=encoding)
-    with buffer.getbuffer() as written:
-        file.write_bytes(written)
+    file.write_bytes(buffer.getvalue())
     return file
 
 
@@ -277,8 +276,7 @@ def write_start(start: xr.Dataset, file: Path) -> Path:
     buffer = io.BytesIO()
     packed = {name: {"zlib": True, "complevel": 4, "shuffle": True} for name in start.data_vars}
     start.to_netcdf(buffer, engine="h5netcdf", encoding=packed)
-    with buffer.getbuffer() as written:
-        file.write_bytes(written)
+    file.write_bytes(buffer.getvalue())
     return file
 
 
