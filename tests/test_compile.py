@@ -220,8 +220,9 @@ def test_same_seed_same_draws(compiled: Any) -> None:
     first, again, other = (
         sample(compiled, settings, seed)["posterior"].to_dataset()["path"].values for seed in (1, 1, 2)
     )
-    assert_allclose(first, again)
-    assert not np.allclose(first, other)
+    # nutpie adds up vectors in an order that depends on where they lie in memory: the last digits may differ.
+    assert_allclose(first, again, atol=1e-4)
+    assert not np.allclose(first, other, atol=1e-2)
 
 
 def test_data_other_than_vectors_are_refused() -> None:

@@ -134,7 +134,7 @@ class ConvergenceError(RuntimeError):
 
 
 def sample(compiled: Any, settings: Settings, seed: int, progress: Report | None = None) -> xr.DataTree:
-    """Draw from the posterior; the draws depend on the model, the settings and the seed alone.
+    """Draw from the posterior; but for rounding, draws depend on the model, the settings and the seed alone.
 
     Parameters
     ----------
