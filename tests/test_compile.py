@@ -250,7 +250,7 @@ from test_compile import FEW, small_model
 import escalation_forecast.compile as program
 
 def kept():
-    return {file.name for file in NUMBA_CACHE_PATH.glob("*.nbi")}
+    return {file.name for file in NUMBA_CACHE_PATH.glob("*.nbc")}
 
 def one_after_the_other(works, meanwhile):
     whole, pieces = works
