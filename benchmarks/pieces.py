@@ -41,7 +41,7 @@ def agreement(wanted: Wanted) -> dict[str, Any]:
     from benchmarks.setting import Setting, program_density
 
     setting = Setting()
-    own = program_density(setting.program)
+    own = program_density(setting.program.as_pymc())
     points = density.random_points(setting.layout, POINTS)
     found = {}
     for name, make in _densities(setting).items():

@@ -62,7 +62,7 @@ class Setting:
 
 
 def program_density(program: Program) -> Density:
-    """The density that the sampler calls, through its C callback, as a function of PyMC's vector."""
+    """The density that the sampler calls, through its C callback, as a function of the program's vector."""
     sampler, n = program.sampler, program.n_dim
     pointer = ctypes.c_void_p
     call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, *[pointer] * 4)(

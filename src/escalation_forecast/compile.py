@@ -9,6 +9,7 @@ vectors as they are; what the model makes of them is found after sampling, many 
 
 from __future__ import annotations
 
+import ctypes
 import os
 import types
 import warnings
@@ -26,7 +27,17 @@ from pymc.initial_point import make_initial_point_fn
 from pytensor.graph.basic import Constant
 from pytensor.tensor.type import TensorType
 
-from escalation_forecast.program import NUMBERS, POSITION, SCALE, Expansion, Layout, shown
+from escalation_forecast.partial_centring import coordinates_of, innovations_of
+from escalation_forecast.program import (
+    CENTRED,
+    CENTRED_NUMBERS,
+    NUMBERS,
+    POSITION,
+    SCALE,
+    Expansion,
+    Layout,
+    shown,
+)
 
 # What nutpie stores: the vector itself.
 VECTOR: Final = "vector"
@@ -85,10 +96,46 @@ class Program:
 
         return replace(self, sampler=replace(held, initial_point_func=start))
 
+    def coordinates(self, vectors: np.ndarray) -> np.ndarray:
+        """Vectors (..., n_dim) that the sampler drew, without the origin and the units that it had."""
+        return np.asarray(self._held(POSITION) + self._held(SCALE) * vectors)
+
     def unconstrained(self, vectors: np.ndarray) -> np.ndarray:
         """PyMC's unconstrained vectors (..., n_dim) of those that the sampler drew."""
-        held = {v.name: self.sampler.shared_data[key] for v, key in self.sampler.shared_var_keys.items()}
-        return np.asarray(held[POSITION] + held[SCALE] * vectors)
+        return innovations_of(self.coordinates(vectors), self._held(CENTRED), self._held(CENTRED_NUMBERS))
+
+    def vectors(self, unconstrained: np.ndarray) -> np.ndarray:
+        """`unconstrained` back to front."""
+        x = coordinates_of(unconstrained, self._held(CENTRED), self._held(CENTRED_NUMBERS))
+        return np.asarray((x - self._held(POSITION)) / self._held(SCALE))
+
+    def as_pymc(self) -> Program:
+        """The same program, moved by PyMC's own unconstrained vector."""
+        none = {CENTRED: np.zeros(0, np.int64), CENTRED_NUMBERS: np.zeros(0)}
+        size = self.n_dim
+        own = self.sampler.with_data(**none, **{POSITION: np.zeros(size), SCALE: np.ones(size)})
+        return replace(self, sampler=own)
+
+    def density(self, vector: np.ndarray) -> tuple[float, np.ndarray]:
+        """Log density and its gradient at a vector of the sampler, through the callback that it calls.
+
+        Both are not a number where the sampler would refuse the vector.
+        """
+        sampler, n = self.sampler, self.n_dim
+        given, value, gradient = np.ascontiguousarray(vector, float), np.empty(1), np.empty(n)
+        pointer = ctypes.c_void_p
+        call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, *[pointer] * 4)(
+            sampler.compiled_logp_func.address
+        )
+        places = (array.ctypes.data for array in (given, gradient, value, sampler.user_data))
+        if call(n, *places):
+            return float("nan"), np.full(n, np.nan)
+        return float(value[0]), gradient
+
+    def _held(self, name: str) -> Any:
+        """Data that the program adds to the model's."""
+        (key,) = (key for variable, key in self.sampler.shared_var_keys.items() if variable.name == name)
+        return self.sampler.shared_data[key]
 
     def expand(self, vectors: np.ndarray, names: Sequence[str]) -> xr.Dataset:
         """What the model names at vectors (chain, draw, n_dim) of the sampler."""
@@ -127,7 +174,7 @@ def compile_model(model: pm.Model) -> Program:
         _shapes={VECTOR: (n,)},
         compiled_logp_func=_callback(logp, keys, held, n, partial(_prepare, layout, data)),
         compiled_expand_func=_copy(n),
-        initial_point_func=_flat_point(nutpie_pymc._wrap_with_lock(start), names),
+        initial_point_func=_flat_point(nutpie_pymc._wrap_with_lock(start), names, layout),
         shared_data=held,
         shared_var_keys=keys,
         user_data=nutpie_pymc.make_user_data(keys, held),
@@ -148,10 +195,13 @@ def _prepare(layout: Layout, data: dict[str, np.ndarray]) -> None:
     Expansion(layout, shown(layout.model))(np.zeros((1, 1, layout.size)), data)
 
 
-def _flat_point(point: Callable[[Any], dict[str, np.ndarray]], names: Sequence[str]) -> Callable[[Any], Any]:
+def _flat_point(
+    point: Callable[[Any], dict[str, np.ndarray]], names: Sequence[str], layout: Layout
+) -> Callable[[Any], Any]:
     def flat(seed: Any) -> np.ndarray:
         found = point(seed)
-        return np.concatenate([np.ravel(found[name]) for name in names]).astype(float)
+        joined = np.concatenate([np.ravel(found[name]) for name in names]).astype(float)
+        return coordinates_of(joined, layout.centred, layout.centred_numbers)
 
     return flat
 

@@ -20,7 +20,7 @@ from scipy.special import expit
 
 from escalation_forecast.kernels import LARGEST
 
-VERSION: Final = 2  # of the cache of compiled code: raise it with every change of `_priors`
+VERSION: Final = 3  # of the cache of compiled code: raise it with every change of `_priors`
 
 # Laws: a family with the transform that PyMC gives it, and what its numbers are.
 FREE: Final = 0  # neither density nor transform: the graph has them
@@ -48,12 +48,12 @@ def _sum_of_logs(values: Any) -> Any:
     return total
 
 
-def _priors(z: Any, position: Any, scale: Any, table: Any, numbers: Any) -> tuple[Any, ...]:
+def _priors(u: Any, table: Any, numbers: Any) -> tuple[Any, ...]:
     """Values on the scale of the model, their slopes, the log density up to a constant and its slopes.
 
-    ``position + scale * z`` is PyMC's unconstrained vector. Both slopes are by that vector.
+    Of PyMC's unconstrained vector, by which both slopes are.
     """
-    theta, slope, own = np.empty(len(z)), np.empty(len(z)), np.empty(len(z))
+    theta, slope, own = np.empty(len(u)), np.empty(len(u)), np.empty(len(u))
     value = 0.0
     for at in range(0, len(table), COLUMNS):
         start, stop, law = table[at], table[at + 1], table[at + 2]
@@ -62,24 +62,24 @@ def _priors(z: Any, position: Any, scale: Any, table: Any, numbers: Any) -> tupl
         third, third_step = table[at + 7], table[at + 8]
         n = stop - start
         # Views from zero on, so that a loop needs no look at whether a place is counted from the end.
-        moved, origin, spread = z[start:stop], position[start:stop], scale[start:stop]
+        moved = u[start:stop]
         values, slopes, steps = theta[start:stop], slope[start:stop], own[start:stop]
         if law == FREE:
             for k in range(n):
-                values[k], slopes[k], steps[k] = origin[k] + spread[k] * moved[k], 1.0, 0.0
+                values[k], slopes[k], steps[k] = moved[k], 1.0, 0.0
         elif law == NORMAL and first_step + second_step == 0:
             # Innovations are by far the most: their numbers are read once.
             mu, rate = numbers[first], 1.0 / numbers[second]
             squares = 0.0
             for k in range(n):
-                x = origin[k] + spread[k] * moved[k]
+                x = moved[k]
                 far = (x - mu) * rate
                 squares += far * far
                 values[k], slopes[k], steps[k] = x, 1.0, -far * rate
             value -= 0.5 * squares
         elif law == NORMAL:
             for k in range(n):
-                x = origin[k] + spread[k] * moved[k]
+                x = moved[k]
                 rate = 1.0 / numbers[second + second_step * k]
                 far = (x - numbers[first + first_step * k]) * rate
                 value -= 0.5 * far * far
@@ -89,7 +89,7 @@ def _priors(z: Any, position: Any, scale: Any, table: Any, numbers: Any) -> tupl
             steep, per_nu = -(nu + 1.0) / nu * rate, 1.0 / nu
             every_tail = np.empty(n)
             for k in range(n):
-                x = origin[k] + spread[k] * moved[k]
+                x = moved[k]
                 far = (x - mu) * rate
                 tail = 1.0 + far * far * per_nu
                 every_tail[k] = tail
@@ -98,7 +98,7 @@ def _priors(z: Any, position: Any, scale: Any, table: Any, numbers: Any) -> tupl
         elif law == STUDENT_T:
             tails, power = 1.0, numbers[third]
             for k in range(n):
-                x, nu = origin[k] + spread[k] * moved[k], numbers[third + third_step * k]
+                x, nu = moved[k], numbers[third + third_step * k]
                 rate = 1.0 / numbers[second + second_step * k]
                 far = (x - numbers[first + first_step * k]) * rate
                 tail = 1.0 + far * far / nu
@@ -111,7 +111,7 @@ def _priors(z: Any, position: Any, scale: Any, table: Any, numbers: Any) -> tupl
             value -= 0.5 * (power + 1.0) * np.log(tails)
         elif law == LOG_NORMAL:
             for k in range(n):
-                x = origin[k] + spread[k] * moved[k]
+                x = moved[k]
                 rate = 1.0 / numbers[second + second_step * k]
                 far = (x - numbers[first + first_step * k]) * rate
                 value -= 0.5 * far * far
@@ -119,21 +119,21 @@ def _priors(z: Any, position: Any, scale: Any, table: Any, numbers: Any) -> tupl
                 slopes[k], steps[k] = values[k], -far * rate
         elif law == GAMMA:
             for k in range(n):
-                x = origin[k] + spread[k] * moved[k]
+                x = moved[k]
                 shape, per_scale = numbers[first + first_step * k], 1.0 / numbers[second + second_step * k]
                 values[k] = np.exp(x)
                 value += shape * x - values[k] * per_scale
                 slopes[k], steps[k] = values[k], shape - values[k] * per_scale
         elif law == HALF_NORMAL:
             for k in range(n):
-                x = origin[k] + spread[k] * moved[k]
+                x = moved[k]
                 values[k] = np.exp(x)
                 far = values[k] / numbers[first + first_step * k]
                 value += x - 0.5 * far * far
                 slopes[k], steps[k] = values[k], 1.0 - far * far
         else:
             for k in range(n):
-                x = origin[k] + spread[k] * moved[k]
+                x = moved[k]
                 alpha, beta = numbers[first + first_step * k], numbers[second + second_step * k]
                 odds = np.exp(-abs(x))
                 more = 1.0 / (1.0 + odds)

@@ -26,12 +26,16 @@ from pytensor.tensor.basic import get_underlying_scalar_constant_value
 from pytensor.tensor.exceptions import NotScalarConstantError
 from pytensor.tensor.random import basic as families
 
+from escalation_forecast import partial_centring as centring
 from escalation_forecast import prior_kernel as kernel
+from escalation_forecast.partial_centring import placed, placed_adjoint
 from escalation_forecast.prior_kernel import elementwise_priors
 
 # What the program itself adds to the data of a model.
 POSITION: Final = "program_position"
 SCALE: Final = "program_scale"
+CENTRED: Final = "program_centred"
+CENTRED_NUMBERS: Final = "program_centred_numbers"
 TABLE: Final = "program_table"
 NUMBERS: Final = "program_numbers"
 
@@ -137,6 +141,7 @@ class Layout:
     segments : one for each free variable, in the order of the model.
     size : length of the vector.
     table : of `prior_kernel`.
+    centred, centred_numbers : of `partial_centring`, for what the model wants centred in part.
     """
 
     def __init__(self, model: pm.Model) -> None:
@@ -156,8 +161,25 @@ class Layout:
                 place += length
             rows += [*row, *[0] * (kernel.COLUMNS - len(row))][: kernel.COLUMNS]
         self.table = np.array(rows, np.int64)
+        self.centred, self.centred_numbers = self._centred()
         self._number_inputs = [v for v in self.data.values() if v in set(ancestors(outputs))]
         self._numbers = _plain(self._number_inputs, [pt.concatenate([*outputs, pt.ones(1)])])
+
+    def _centred(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where what the model wants centred in part stands; a persistence of another law leaves it out."""
+        by_name = {segment.name: segment for segment in self.segments}
+        rows, numbers = [], []
+        for how in centring.centred_in_part(self.model):
+            innovations, persistence = (by_name.get(name) for name, _ in (how.innovations, how.persistence))
+            if innovations is None or persistence is None or persistence.law != kernel.BETA:
+                continue
+            if innovations.law not in (kernel.NORMAL, kernel.STUDENT_T):
+                continue
+            length = innovations.shape[-1]
+            first = innovations.start + length * how.innovations[1]
+            rows += [first + 1, first + length, persistence.start + how.persistence[1]]
+            numbers += [how.reference, how.memory]
+        return np.array(rows, np.int64), np.array(numbers, float)
 
     def numbers(self, data: dict[str, np.ndarray]) -> np.ndarray:
         """The numbers of the priors as the data have them."""
@@ -171,7 +193,8 @@ class Layout:
         -------
         value : ()
         gradient : (size,), by the vector
-        inputs : the vector, and shared variables `POSITION`, `SCALE`, `TABLE`, `NUMBERS`
+        inputs : the vector, and shared variables `POSITION`, `SCALE`, `CENTRED`, `CENTRED_NUMBERS`, `TABLE`,
+            `NUMBERS`
         """
         model = self.model
         given, replaced, values = [], {}, {}
@@ -199,20 +222,23 @@ class Layout:
         slopes = pt.grad(rest, given, disconnected_inputs="ignore")
 
         z = pt.TensorType("float64", shape=(self.size,))("vector")
-        added = [
+        place = [
             pytensor.shared(np.zeros(self.size), POSITION),
             pytensor.shared(np.ones(self.size), SCALE),
-            pytensor.shared(self.table, TABLE),
-            pytensor.shared(np.ones(1), NUMBERS),
+            pytensor.shared(self.centred, CENTRED),
+            pytensor.shared(self.centred_numbers, CENTRED_NUMBERS),
         ]
-        theta, slope, own, own_slope = elementwise_priors(z, *added)
+        laws = [pytensor.shared(self.table, TABLE), pytensor.shared(np.ones(1), NUMBERS)]
+        u, change = placed(z, *place)
+        theta, slope, own, own_slope = elementwise_priors(u, *laws)
         by_theta = _joined([one.ravel() for one in slopes])
         pieces = {}
         for stands, segment in zip(given, self.segments, strict=True):
             part = theta[segment.start : segment.stop]
             pieces[stands] = part.reshape(segment.shape) if segment.shape else part[0]
         found = graph_replace([rest, by_theta], pieces, strict=False)
-        return own + found[0], added[1] * (own_slope + slope * found[1]), [z, *added]
+        gradient = placed_adjoint(z, *place, own_slope + slope * found[1])
+        return own + found[0] + change, gradient, [z, *place, *laws]
 
     def kept(self, x: np.ndarray, seed: int) -> xr.Dataset:
         """What a later fit starts from: mean, standard deviation and a few draws under their labels.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 import time
@@ -22,7 +23,7 @@ from escalation_forecast.update.result import Refit
 if TYPE_CHECKING:
     from escalation_forecast.update.updater import Updater
 
-SETTINGS: Final = Settings(tune=200, draws=600, extra_doublings=1)
+SETTINGS: Final = dataclasses.replace(Settings.default(), draws=600)
 """Some half of the draws of a published fit: enough for a percent of Monte Carlo error."""
 # The program of the panel seen last, by what is part of it.
 _PROGRAMS: Final[dict[str, tuple[Any, dict[str, list[Any]]]]] = {}

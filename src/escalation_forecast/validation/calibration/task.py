@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import warnings
 from dataclasses import dataclass, replace
@@ -311,14 +310,8 @@ def log_density(program: Program, model: pm.Model, truth: Truth) -> float:
         transform = type(model.rvs_to_transforms[variable]).__name__
         forward = FORWARD["free" if transform == "NoneType" else transform]
         parts.append(np.ravel(forward(truth.free[str(variable.name)])))
-    point = np.concatenate(parts)
-    gradient, value = np.zeros(len(point)), np.zeros(1)
-    double = ctypes.POINTER(ctypes.c_double)
-    call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, double, double, double, ctypes.c_void_p)
-    failed = call(program.sampler.compiled_logp_func.address)(
-        len(point), *(array.ctypes.data_as(double) for array in (point, gradient, value)),
-        program.sampler.user_data.ctypes.data,
-    )  # fmt: skip
-    if failed:
-        warnings.warn(f"the log density at the truth is {value[0]}", stacklevel=2)
-    return float(value[0])
+    value, _ = program.density(program.vectors(np.concatenate(parts)))
+    if np.isnan(value):
+        warnings.warn("the log density at the truth is no number", stacklevel=2)
+        return -np.inf
+    return value
