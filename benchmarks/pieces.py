@@ -17,7 +17,8 @@ import numpy as np
 
 from benchmarks.timing import least, once
 
-EARLIER = "2026-10-27"  # a month before the default day: the run that a reforecast starts from
+# Between these days a month of all that comes monthly was published; a reforecast starts from the first's run.
+EARLIER, LATER = "2026-01-27", "2026-02-27"
 POINTS = 24
 
 
@@ -141,9 +142,9 @@ def _sampled(name: str) -> Callable[[Wanted], dict[str, Any]]:
 
 
 def forecast_cold(wanted: Wanted) -> dict[str, Any]:
-    """From nothing compiled to the printed forecast of the earlier month, as a newcomer has it."""
+    """From nothing compiled to the printed forecast, as a newcomer has it."""
     with tempfile.TemporaryDirectory() as empty:
-        return _forecast(wanted, EARLIER, {"PYTENSOR_FLAGS": f"base_compiledir={empty}"})
+        return _forecast(wanted, None, {"PYTENSOR_FLAGS": f"base_compiledir={empty}"})
 
 
 def forecast_warm(wanted: Wanted) -> dict[str, Any]:
@@ -154,18 +155,22 @@ def forecast_warm(wanted: Wanted) -> dict[str, Any]:
 
 def reforecast(wanted: Wanted) -> dict[str, Any]:
     """The forecast of a month with its new figures, started from the run of the month before."""
-    from benchmarks.setting import AS_OF
+    import pandas as pd
+
+    from escalation_forecast.panel import build_panel
     from escalation_forecast.pipeline import run_forecast
     from escalation_forecast.store import Store
 
-    runs = wanted.folder / "runs"
-    if not any(runs.glob("*/summary.json")):
-        _forecast(wanted, EARLIER, {})
-    store = Store.embedded().as_of(AS_OF)
-    seconds, run = once(lambda: run_forecast(store, out=runs, start_from_last=True, progress=False))
+    with tempfile.TemporaryDirectory() as fresh:
+        runs = Path(fresh) / "runs"
+        _forecast(dataclasses.replace(wanted, folder=Path(fresh)), EARLIER, {})
+        before, store = (Store.embedded().as_of(day) for day in (EARLIER, LATER))
+        new = [build_panel(one, pd.Timestamp(one.as_of_date)).n_observations for one in (before, store)]
+        seconds, run = once(lambda: run_forecast(store, out=runs, start_from_last=True, progress=False))
     health = run.summary["diagnostics"]
     return {
         "seconds": seconds,
+        "new_figures": new[1] - new[0],
         "started_from_an_earlier_run": run.summary.get("started_from") is not None,
         **{name: health[name] for name in ("compile_seconds", "sampling_seconds", "passed")},
     }
@@ -242,7 +247,7 @@ def workflow(wanted: Wanted) -> dict[str, Any]:
 
 
 def newest_run(wanted: Wanted, setting: Any) -> Path:
-    """The run of the default day that `reforecast` left, or a new one."""
+    """The run of the default day that `forecast_cold` left, or a new one."""
     from escalation_forecast.pipeline import run_forecast
 
     runs = wanted.folder / "runs"
