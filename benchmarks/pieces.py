@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.timing import least, once
 
-# Between these days a month of all that comes monthly was published; a reforecast starts from the first's run.
+# Between these days a month of all that comes monthly was published; a reforecast starts at the first's run.
 EARLIER, LATER = "2026-01-27", "2026-02-27"
 POINTS = 24
 

@@ -53,8 +53,8 @@ class Settings:
 
     @classmethod
     def default(cls) -> Settings:
-        """Enough for publication, with the target that gives most effective draws per gradient."""
-        return cls(tune=200, draws=1000, target_accept=0.75, extra_doublings=1)
+        """Enough for publication."""
+        return cls(tune=200, draws=1000, target_accept=0.8, extra_doublings=1)
 
     @classmethod
     def draft(cls) -> Settings:
