@@ -281,3 +281,11 @@ def test_nothing_that_varies_is_not_an_error() -> None:
     assert found.r_hat_max is None
     assert found.as_dict()["r_hat_max"] == {"value": None, "quantity": None}
     assert found.passed
+
+
+def test_a_fit_from_the_last_one_is_shorter_and_never_longer() -> None:
+    usual, draft = Settings.default(), Settings.draft()
+    warm = usual.warm()
+    assert (warm.tune, warm.draws) == (100, 600)
+    assert warm == dataclasses.replace(usual, tune=100, draws=600)
+    assert (draft.warm().tune, draft.warm().draws) == (100, draft.draws)
