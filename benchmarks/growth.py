@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.references.density import Layout, random_points
-from benchmarks.setting import HORIZON, SEED, Setting, program_density
+from benchmarks.setting import HORIZON, SEED, Setting
 from benchmarks.timing import least
 from escalation_forecast.compile import compile_model
 from escalation_forecast.indicator_rows import LATENTS, READING_FAMILIES
@@ -53,7 +53,7 @@ def slope(sizes: Any, times: Any) -> float:
 
 def _gradient_us(setting: Setting, panel: Panel) -> float:
     model = build_model(panel, DataPriors.of(setting.priors))
-    density = program_density(compile_model(model))
+    density = compile_model(model).density
     point = random_points(Layout.of(model), 3)[0]
     return 1e6 * least(lambda: density(point), number=20, repeats=60)
 

@@ -39,10 +39,10 @@ class Wanted:
 def agreement(wanted: Wanted) -> dict[str, Any]:
     """Log densities and gradients of the references at random points; raises when one does not agree."""
     from benchmarks.references import density
-    from benchmarks.setting import Setting, program_density
+    from benchmarks.setting import Setting
 
     setting = Setting()
-    own = program_density(setting.program.as_pymc())
+    own = setting.program.as_pymc().density
     points = density.random_points(setting.layout, POINTS)
     found = {}
     for name, make in _densities(setting).items():
@@ -95,11 +95,11 @@ def _has_stan() -> bool:
 def gradient(wanted: Wanted) -> dict[str, Any]:
     """Microseconds of one log density with its gradient, as each sampler calls it."""
     from benchmarks.references.density import random_points
-    from benchmarks.setting import Setting, program_density
+    from benchmarks.setting import Setting
 
     setting = Setting()
     point = random_points(setting.layout, 3)[0]
-    own = program_density(setting.program)
+    own = setting.program.density
     found = {"ours": 1e6 * least(lambda: own(point), number=50, repeats=60)}
     for name, make in _densities(setting).items():
         if name == "b_numpyro":

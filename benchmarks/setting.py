@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from benchmarks.references.density import Density, Layout
+from benchmarks.references.density import Layout
 from escalation_forecast.compile import Program, compile_model
 from escalation_forecast.model import build_model
 from escalation_forecast.panel import Panel, build_panel
@@ -59,23 +58,3 @@ class Setting:
         """What a run keeps, from the parameters (chain, draw, ...) of any sampler."""
         points = self.layout.free(parameters, leading=2)
         return Expansion(self.program.layout, shown(self.model))(points, self.program.data)
-
-
-def program_density(program: Program) -> Density:
-    """The density that the sampler calls, through its C callback, as a function of the program's vector."""
-    sampler, n = program.sampler, program.n_dim
-    pointer = ctypes.c_void_p
-    call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, *[pointer] * 4)(
-        sampler.compiled_logp_func.address
-    )
-    gradient, value, data = np.empty(n), np.empty(1), sampler.user_data
-    addresses = gradient.ctypes.data, value.ctypes.data, data.ctypes.data
-
-    def density(vector: np.ndarray) -> tuple[float, np.ndarray]:
-        if call(n, vector.ctypes.data, *addresses):
-            return float("nan"), np.full(n, np.nan)
-        return float(value[0]), gradient.copy()
-
-    # Machine code and data live as long as the program.
-    density.__dict__["program"] = program
-    return density

@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose
 from scipy.special import logit
 
 from escalation_forecast.compile import Program, compile_model
+from escalation_forecast.fit import Settings, sample
 from escalation_forecast.kernels import ar_filter
 from escalation_forecast.model import PARTLY_CENTRED, build_model
 from escalation_forecast.panel import Panel
@@ -32,7 +33,8 @@ def small_model(how: PartialCentring | None = HOW, uniform: bool = False) -> pm.
     with pm.Model(coords={"latent": ["a", "b"], "month": range(MONTHS)}, check_bounds=False) as model:
         z = pm.StudentT("innovation", nu=5.0, mu=0.0, sigma=0.8, dims=("latent", "month"))
         phi = pm.Uniform("phi", dims="latent") if uniform else pm.Beta("phi", 4, 2, dims="latent")
-        pm.Potential("readings", -((ar_filter(z, phi)[1, 2:] - 1.5) ** 2).sum())
+        path = pm.Deterministic("path", ar_filter(z, phi), dims=("latent", "month"))
+        pm.Potential("readings", -((path[1, 2:] - 1.5) ** 2).sum())
     if how is not None:
         centre_in_part(model, [how])
     return model
@@ -109,6 +111,14 @@ def test_chains_start_where_pymc_has_them_start(program: Program) -> None:
     start: Any = program.sampler.initial_point_func(seed)
     other = compile_model(small_model(None))
     assert_allclose(program.unconstrained(start), other.sampler.initial_point_func(seed), atol=1e-12)
+
+
+def test_a_later_fit_starts_at_draws_of_this_one(program: Program) -> None:
+    trace = sample(program, Settings(tune=60, draws=20, chains=2, cores=1), seed=1)
+    later = program.start_at(trace["start"].to_dataset())
+    first: Any = later.sampler.initial_point_func(7)
+    path = later.expand(first[None, None], ["path"])["path"].values[0, 0]
+    assert np.abs(trace["posterior"]["path"].values - path).max(axis=(2, 3)).min() < 1e-4
 
 
 def one(reference: float, memory: float) -> tuple[np.ndarray, np.ndarray]:

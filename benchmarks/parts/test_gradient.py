@@ -11,7 +11,7 @@ import pytensor.tensor as pt
 import pytest
 
 from benchmarks.references.density import random_points
-from benchmarks.setting import Setting, program_density
+from benchmarks.setting import Setting
 from escalation_forecast.program import shown
 
 BLOCKS = ("readings", "counts", "shares", "ladder", "hurdle", "stocks", "spending")
@@ -77,7 +77,7 @@ def test_latents(benchmark: Any, setting: Setting, point: np.ndarray) -> None:
 
 def test_whole_gradient(benchmark: Any, setting: Setting, point: np.ndarray) -> None:
     """All of it, as the sampler calls it."""
-    density = program_density(setting.program)
+    density = setting.program.density
     value, slope = benchmark.pedantic(lambda: density(point), rounds=60, iterations=50, warmup_rounds=2)
     assert np.isfinite(value)
     assert np.isfinite(slope).all()

@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final
 
 import numpy as np
@@ -116,21 +116,29 @@ class Program:
         own = self.sampler.with_data(**none, **{POSITION: np.zeros(size), SCALE: np.ones(size)})
         return replace(self, sampler=own)
 
-    def density(self, vector: np.ndarray) -> tuple[float, np.ndarray]:
-        """Log density and its gradient at a vector of the sampler, through the callback that it calls.
+    @cached_property
+    def density(self) -> Callable[[np.ndarray], tuple[float, np.ndarray]]:
+        """Log density and gradient at a vector of the sampler, through the callback that it calls.
 
-        Both are not a number where the sampler would refuse the vector.
+        Both are not a number where the sampler would refuse the vector. Not for several threads at once.
         """
         sampler, n = self.sampler, self.n_dim
-        given, value, gradient = np.ascontiguousarray(vector, float), np.empty(1), np.empty(n)
         pointer = ctypes.c_void_p
         call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, *[pointer] * 4)(
             sampler.compiled_logp_func.address
         )
-        places = (array.ctypes.data for array in (given, gradient, value, sampler.user_data))
-        if call(n, *places):
-            return float("nan"), np.full(n, np.nan)
-        return float(value[0]), gradient
+        gradient, value, data = np.empty(n), np.empty(1), sampler.user_data
+        places = gradient.ctypes.data, value.ctypes.data, data.ctypes.data
+
+        def density(vector: np.ndarray) -> tuple[float, np.ndarray]:
+            given = np.ascontiguousarray(vector, float)
+            if call(n, given.ctypes.data, *places):
+                return float("nan"), np.full(n, np.nan)
+            return float(value[0]), gradient.copy()
+
+        # Data and machine code live as long as the function that reads them.
+        density.__dict__["keeps"] = sampler, data
+        return density
 
     def _held(self, name: str) -> Any:
         """Data that the program adds to the model's."""

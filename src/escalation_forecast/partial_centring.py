@@ -31,7 +31,7 @@ from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache
 
 from escalation_forecast.kernels import in_python
 
-VERSION: Final = 1  # of the cache of compiled code: raise it with every change below
+VERSION: Final = 2  # of the cache of compiled code: raise it with every change below
 
 COLUMNS: Final = 3  # of the table: first and last place of the innovations, and the place of the persistence
 NUMBERS: Final = 2  # of a row: reference and memory
@@ -85,14 +85,21 @@ def _taps(log_odds: Any, reference: Any, memory: Any) -> Any:
 
 
 @register_jitable
+def _filter(u: Any, table: Any, numbers: Any, row: Any) -> Any:
+    """Where the filter of a row begins and ends, and its coefficients, at coordinates as at innovations."""
+    reference, memory = numbers[NUMBERS * row], numbers[NUMBERS * row + 1]
+    now, before, _, _ = _taps(u[table[COLUMNS * row + 2]], reference, memory)
+    return (
+        table[COLUMNS * row], table[COLUMNS * row + 1], now, before, memory + reference, memory * reference
+    )  # fmt: skip
+
+
+@register_jitable
 def _in_place(u: Any, table: Any, numbers: Any) -> Any:
     """Coordinates to innovations in one vector; log determinant of the map."""
     change = 0.0
     for row in range(len(table) // COLUMNS):
-        start, stop = table[COLUMNS * row], table[COLUMNS * row + 1]
-        reference, memory = numbers[NUMBERS * row], numbers[NUMBERS * row + 1]
-        now, before, _, _ = _taps(u[table[COLUMNS * row + 2]], reference, memory)
-        both, product = memory + reference, memory * reference
+        start, stop, now, before, both, product = _filter(u, table, numbers, row)
         x1, x2, z1, z2 = 0.0, 0.0, 0.0, 0.0
         for t in range(start, stop):
             x = u[t]
@@ -142,10 +149,7 @@ def _all_in_place(us: Any, table: Any, numbers: Any) -> None:
 def _all_back(us: Any, table: Any, numbers: Any) -> None:
     for u in us:
         for row in range(len(table) // COLUMNS):
-            start, stop = table[COLUMNS * row], table[COLUMNS * row + 1]
-            reference, memory = numbers[NUMBERS * row], numbers[NUMBERS * row + 1]
-            now, before, _, _ = _taps(u[table[COLUMNS * row + 2]], reference, memory)
-            both, product = memory + reference, memory * reference
+            start, stop, now, before, both, product = _filter(u, table, numbers, row)
             x1, x2, z1, z2 = 0.0, 0.0, 0.0, 0.0
             for t in range(start, stop):
                 z = u[t]
